@@ -1,0 +1,1 @@
+//! The `CioPipeline` resource: its type, defaults and rules. No IO.

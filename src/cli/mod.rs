@@ -1,0 +1,85 @@
+//! The command line: arguments → settings → one call into a room; results on standard output.
+//!
+//! In: arguments and environment. Out: an exit code. It decides nothing that a room decides.
+
+mod completions;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::runtime::logs;
+
+/// The process succeeded.
+pub const EXIT_OK: u8 = 0;
+/// It ran and failed; the reason is on standard error.
+pub const EXIT_FAILED: u8 = 1;
+/// The command line or a setting is wrong; nothing was done. Clap's own code too.
+pub const EXIT_USAGE: u8 = 2;
+
+/// High-volume Customer.io integrations on Kubernetes.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cio",
+    version,
+    propagate_version = true,
+    after_help = "Exit codes: 0 fine, 1 failed, 2 usage, 99 a threshold was crossed."
+)]
+pub struct Cli {
+    /// What to log, as a tracing filter, for example info,cio_operator::worker=debug.
+    #[arg(long, env = "CIO_LOG", global = true, default_value = logs::DEFAULT_FILTER, hide_default_value = true)]
+    log: String,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Completions(completions::Completions),
+}
+
+/// Why a command ended without doing what was asked; decides the exit code.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// A setting or argument is wrong: says which one and what to write instead.
+    #[error("{0}")]
+    Usage(String),
+    /// The work itself failed.
+    #[error("{0:#}")]
+    Failed(#[from] anyhow::Error),
+}
+
+/// Runs the command; the one place that turns an error into words and a code.
+pub async fn run(cli: Cli) -> ExitCode {
+    if let Err(message) = logs::init(&cli.log) {
+        return report(&CommandError::Usage(message));
+    }
+    let outcome = match cli.command {
+        Command::Completions(command) => command.run(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::from(EXIT_OK),
+        Err(error) => report(&error),
+    }
+}
+
+fn report(error: &CommandError) -> ExitCode {
+    eprintln!("error: {error}");
+    ExitCode::from(match error {
+        CommandError::Usage(_) => EXIT_USAGE,
+        CommandError::Failed(_) => EXIT_FAILED,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,28 @@
+//! `cio`: an operator for high-volume Customer.io integrations, with its own data plane.
+//!
+//! The rooms, in reading order. Data flows downwards only: a room may use the rooms below it and
+//! never one above; `tests/it/rooms.rs` reads the `use` lines and holds it that way.
+//!
+//! | room | its one job |
+//! |---|---|
+//! | [`cli`] | arguments → settings → one call into a room; printing |
+//! | [`operator`] | `CioPipeline` → Deployment, HPA and the rest, in six steps |
+//! | [`adapter`] | the API server behind `custom.metrics.k8s.io` |
+//! | [`metrics`] | the sidecar: one queue's metrics for Prometheus and for the adapter |
+//! | [`worker`] | the loop: queue → delivery → outcome → queue |
+//! | [`simulator`] | a Customer.io workspace look-alike, with faults on demand |
+//! | [`delivery`] | operation → request → outcome, under one limit for the whole workspace |
+//! | [`queue`] | a BullMQ queue: names, jobs, counts, connection |
+//! | [`api`] | the `CioPipeline` type, its defaults and its rules |
+//! | [`runtime`] | logs, HTTP server, HTTP client, shutdown, clock |
+
+pub mod adapter;
+pub mod api;
+pub mod cli;
+pub mod delivery;
+pub mod metrics;
+pub mod operator;
+pub mod queue;
+pub mod runtime;
+pub mod simulator;
+pub mod worker;

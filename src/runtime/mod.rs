@@ -1,0 +1,13 @@
+//! What every process needs and no other room should have to think about: logs, the HTTP server
+//! and client, shutdown, the clock.
+//!
+//! In: settings as plain values. Out: handles. It must not know of queues, Kubernetes objects or
+//! Customer.io, and it uses no other room.
+
+pub mod admin;
+pub mod backoff;
+pub mod clock;
+pub mod http_client;
+pub mod http_server;
+pub mod logs;
+pub mod shutdown;
