@@ -1,0 +1,124 @@
+//! Every default of `spec`, as one document: the schema and `cio render` both take them from here.
+//!
+//! Defaults merge by leaf: an object is merged key by key, anything else is taken whole. So
+//! `scaleUp` alone keeps `scaleDown`'s defaults, and a memory request alone keeps the cpu request.
+
+use serde_json::{Map, Value, json};
+
+/// The defaults, shaped like `spec`. Rows Q1, Q3, Q5 and H1 to H4 of the guide.
+pub(super) fn defaults() -> Value {
+    json!({
+        "suspend": false,
+        "queue": {
+            "name": "cio-events",
+            "prefix": "bull",
+            "retention": {"completed": 10_000, "failed": 50_000}
+        },
+        "workspace": {
+            "region": "us",
+            "credentialsSecretRef": {
+                "name": "customerio", "siteIdKey": "siteId", "apiKeyKey": "apiKey"
+            },
+            "rateLimit": {"requestsPerSecond": 80}
+        },
+        "delivery": {"mode": "Batch"},
+        "worker": {
+            "image": "",
+            "concurrency": 10,
+            "maxConcurrent": 15,
+            "resources": {
+                "requests": {"cpu": "100m", "memory": "64Mi"},
+                "limits": {"memory": "256Mi"}
+            },
+            "template": {}
+        },
+        "sidecar": {
+            "port": 9100,
+            "resources": {
+                "requests": {"cpu": "10m", "memory": "16Mi"},
+                "limits": {"memory": "64Mi"}
+            }
+        },
+        "autoscaling": {
+            "minReplicas": 2,
+            "maxReplicas": 20,
+            "cpuUtilization": 70,
+            "queueDepth": 500,
+            "metricSource": "Pods",
+            "behavior": {
+                "scaleUp": {
+                    "stabilizationWindowSeconds": 60,
+                    "policies": [{"type": "Pods", "value": 4, "periodSeconds": 60}]
+                },
+                "scaleDown": {
+                    "stabilizationWindowSeconds": 300,
+                    "policies": [{"type": "Pods", "value": 2, "periodSeconds": 120}]
+                }
+            }
+        },
+        "monitoring": {"podMonitor": false}
+    })
+}
+
+/// Fills what `given` leaves out, as the API server does with the schema's defaults.
+pub(super) fn fill(given: &mut Value, defaults: &Value) {
+    let (Value::Object(given), Value::Object(defaults)) = (given, defaults) else {
+        return;
+    };
+    for (key, default) in defaults {
+        match given.get_mut(key) {
+            Some(value) => fill(value, default),
+            None => {
+                given.insert(key.clone(), default.clone());
+            }
+        }
+    }
+}
+
+/// Writes the defaults into a structural schema, one at each leaf, and `{}` at the objects between,
+/// so that the API server creates them and then fills them. A field with a default is not required.
+pub(super) fn write_into_schema(schema: &mut Value, defaults: &Value) {
+    let Some(defaults) = defaults.as_object() else {
+        return;
+    };
+    if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
+        required.retain(|name| {
+            !name
+                .as_str()
+                .is_some_and(|name| defaults.contains_key(name))
+        });
+    }
+    drop_empty_required(schema);
+    let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) else {
+        return;
+    };
+    for (name, default) in defaults {
+        let Some(property) = properties.get_mut(name) else {
+            continue;
+        };
+        write_into_property(property, default);
+    }
+}
+
+fn drop_empty_required(schema: &mut Value) {
+    let empty = schema
+        .get("required")
+        .and_then(Value::as_array)
+        .is_some_and(Vec::is_empty);
+    if let (true, Some(fields)) = (empty, schema.as_object_mut()) {
+        fields.remove("required");
+    }
+}
+
+fn write_into_property(property: &mut Value, default: &Value) {
+    let is_object = default.is_object();
+    if let Some(property) = property.as_object_mut() {
+        let default = if is_object {
+            Value::Object(Map::new())
+        } else {
+            default.clone()
+        };
+        property.insert("default".to_owned(), default);
+    }
+    write_into_schema(property, default);
+}
