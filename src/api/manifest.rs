@@ -34,6 +34,9 @@ pub fn parse(yaml: &str) -> Result<CioPipeline, ManifestError> {
         serde_saphyr::from_str(yaml).map_err(|error| ManifestError::ReadYaml(error.to_string()))?;
     check_kind(&manifest)?;
     if let Some(fields) = manifest.as_object_mut() {
+        // Checked, and not fields of the type.
+        fields.remove("apiVersion");
+        fields.remove("kind");
         let spec = fields
             .entry("spec")
             .or_insert_with(|| Value::Object(serde_json::Map::new()));

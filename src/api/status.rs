@@ -23,7 +23,7 @@ pub struct CioPipelineStatus {
     /// Jobs ready or in flight; absent where it is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue_depth: Option<i64>,
-    /// Ready, Available, Progressing, MetricsAvailable and more, one of each type.
+    /// `Ready`, `Available`, `Progressing`, `MetricsAvailable` and more, one of each type.
     #[schemars(schema_with = "conditions_schema")]
     pub conditions: Vec<Condition>,
 }

@@ -3,7 +3,7 @@
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
-use super::{Cli, CommandError};
+use super::Cli;
 
 /// Print a shell completion script.
 #[derive(Debug, Args)]
@@ -14,13 +14,12 @@ pub(super) struct Completions {
 }
 
 impl Completions {
-    pub(super) fn run(self) -> Result<(), CommandError> {
+    pub(super) fn run(self) {
         clap_complete::generate(
             self.shell,
             &mut Cli::command(),
             "cio",
             &mut std::io::stdout(),
         );
-        Ok(())
     }
 }

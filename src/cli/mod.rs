@@ -4,6 +4,8 @@
 
 mod completions;
 mod crd;
+mod operator;
+mod render;
 mod yaml;
 
 use std::process::ExitCode;
@@ -28,7 +30,7 @@ pub const EXIT_USAGE: u8 = 2;
     after_help = "Exit codes: 0 fine, 1 failed, 2 usage, 99 a threshold was crossed."
 )]
 pub struct Cli {
-    /// What to log, as a tracing filter, for example info,cio_operator::worker=debug.
+    /// What to log, as a tracing filter, for example `info,cio_operator::worker=debug`.
     #[arg(long, env = "CIO_LOG", global = true, default_value = logs::DEFAULT_FILTER, hide_default_value = true)]
     log: String,
 
@@ -38,8 +40,12 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Operator(operator::Operator),
+    Render(render::Render),
+    /// Print the `CioPipeline` custom resource definition as YAML.
+    #[command(after_help = crd::EXAMPLE)]
+    Crd,
     Completions(completions::Completions),
-    Crd(crd::Crd),
 }
 
 /// Why a command ended without doing what was asked; decides the exit code.
@@ -59,8 +65,13 @@ pub async fn run(cli: Cli) -> ExitCode {
         return report(&CommandError::Usage(message));
     }
     let outcome = match cli.command {
-        Command::Completions(command) => command.run(),
-        Command::Crd(command) => command.run(),
+        Command::Operator(command) => command.run().await,
+        Command::Render(command) => command.run(),
+        Command::Crd => crd::run(),
+        Command::Completions(command) => {
+            command.run();
+            Ok(())
+        }
     };
     match outcome {
         Ok(()) => ExitCode::from(EXIT_OK),

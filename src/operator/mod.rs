@@ -1,4 +1,26 @@
 //! The controller: a `CioPipeline` becomes a Deployment, an HPA and the rest.
 //!
-//! In: watch events. Out: objects by server-side apply, and status. `reconcile` lists the six
-//! steps, one file a step. It reads no Secret, and no Redis.
+//! In: watch events. Out: objects by server-side apply, status, events. [`reconcile`] lists the six
+//! steps, one file a step; what decides is pure, what talks to the API server is thin. It reads no
+//! Secret and no Redis; the queue's depth it hears from a sidecar.
+
+mod apply;
+pub mod build;
+mod conditions;
+mod controller;
+mod dereference;
+mod error;
+mod events;
+mod metrics;
+mod reconcile;
+mod status;
+#[cfg(test)]
+mod test_support;
+mod unchanged;
+mod validate;
+
+pub use controller::{Options, run};
+pub use validate::{Refusal, Settings, Validated, validate};
+
+/// The field manager of everything the operator applies.
+const FIELD_MANAGER: &str = "cio-operator";

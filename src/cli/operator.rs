@@ -1,0 +1,64 @@
+//! `cio operator`.
+
+use anyhow::Context;
+use clap::Args;
+use kube::Client;
+use prometheus::Registry;
+
+use super::CommandError;
+use crate::operator::{self, Options, Settings};
+use crate::runtime::admin::{self, Readiness};
+use crate::runtime::{http_server, shutdown};
+
+/// Run the controller: every `CioPipeline` becomes a worker Deployment and an HPA.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  cio operator --image registry.example.com/cio-operator:0.1.0")]
+pub(super) struct Operator {
+    /// The image of the sidecar, and of workers that name none: the operator's own.
+    #[arg(long, env = "CIO_IMAGE")]
+    image: String,
+
+    /// When the kubelet pulls that image: `Always`, `IfNotPresent` or `Never`.
+    #[arg(long, env = "CIO_IMAGE_PULL_POLICY", default_value = "")]
+    image_pull_policy: String,
+
+    /// Where /metrics, /healthz and /readyz are served.
+    #[arg(long, env = "CIO_OPERATOR_LISTEN", default_value = "0.0.0.0:8080")]
+    listen: String,
+}
+
+impl Operator {
+    pub(super) async fn run(self) -> Result<(), CommandError> {
+        if self.image.is_empty() {
+            let remedy = "--image (CIO_IMAGE) must name the image that the pods run";
+            return Err(CommandError::Usage(remedy.to_owned()));
+        }
+        let stop = shutdown::on_signals().context("failed to listen for signals")?;
+        let registry = Registry::new();
+        let readiness = Readiness::default();
+        let listener = http_server::bind(&self.listen)
+            .await
+            .map_err(anyhow::Error::from)?;
+        let router = admin::router(registry.clone(), readiness.clone());
+        let admin = tokio::spawn(http_server::serve(listener, router, stop.clone()));
+        let client = Client::try_default()
+            .await
+            .context("cannot find a cluster: set KUBECONFIG, or run inside a pod")?;
+        let settings = Settings {
+            image: self.image,
+            image_pull_policy: self.image_pull_policy,
+        };
+        let options = Options { settings, registry };
+        let run = operator::run(client, options, stop.clone(), || {
+            readiness.ready();
+            tracing::info!("operator started");
+        });
+        let outcome = run.await;
+        stop.cancel();
+        admin
+            .await
+            .context("the admin server panicked")?
+            .context("the admin server failed")?;
+        Ok(outcome?)
+    }
+}

@@ -1,0 +1,95 @@
+//! What can go wrong in a reconcile, and the one place that says what kind it is.
+
+use std::time::Duration;
+
+use kube::runtime::controller::Action;
+
+use crate::runtime::backoff::Backoff;
+
+/// The wait after a failed reconcile doubles from the first to the second.
+const BACKOFF: Backoff = Backoff {
+    first: Duration::from_secs(1),
+    most: Duration::from_mins(2),
+};
+
+/// Why a reconcile ended early.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    /// The stored resource is not a `CioPipeline` that this version understands.
+    #[error("cannot read the resource: {0}")]
+    ReadResource(String),
+    /// Reading what there is failed.
+    #[error("failed to read {what}: {source}")]
+    Read {
+        /// The kind that was read.
+        what: &'static str,
+        /// The API server's word.
+        source: kube::Error,
+    },
+    /// Writing what there should be failed.
+    #[error("failed to write {what}: {source}")]
+    Write {
+        /// The kind that was written.
+        what: &'static str,
+        /// The API server's word.
+        source: kube::Error,
+    },
+    /// The API server or a sidecar kept it waiting.
+    #[error("gave up after {0:?}")]
+    TakeTooLong(Duration),
+    /// An object could not be turned into JSON.
+    #[error("failed to serialize {what}: {source}")]
+    Serialize {
+        /// The kind.
+        what: &'static str,
+        /// The reason.
+        source: serde_json::Error,
+    },
+}
+
+impl Error {
+    /// A label for metrics: few, fixed values.
+    pub(super) fn category(&self) -> &'static str {
+        match self {
+            Self::ReadResource(_) => "invalid_resource",
+            Self::Read { .. } => "read",
+            Self::Write { .. } => "write",
+            Self::TakeTooLong(_) => "timeout",
+            Self::Serialize { .. } => "serialize",
+        }
+    }
+
+    /// What to do about it: the user's errors wait for the user, all others come back.
+    pub(super) fn action(&self, failures: u32) -> Action {
+        match self {
+            Self::ReadResource(_) => Action::await_change(),
+            Self::Read { .. }
+            | Self::Write { .. }
+            | Self::TakeTooLong(_)
+            | Self::Serialize { .. } => Action::requeue(BACKOFF.delay(failures)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_resource_waits_for_its_user() {
+        let error = Error::ReadResource("spec.queue is missing".to_owned());
+        assert_eq!(error.action(1), Action::await_change());
+        assert_eq!(error.category(), "invalid_resource");
+    }
+
+    #[test]
+    fn anything_else_comes_back() {
+        let source = kube::Error::LinesCodecMaxLineLengthExceeded;
+        let error = Error::Write {
+            what: "Deployment",
+            source,
+        };
+        assert_ne!(error.action(1), Action::await_change());
+        assert_eq!(error.category(), "write");
+    }
+}

@@ -1,0 +1,228 @@
+//! One pipeline, brought to what its spec says: the list of steps.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use kube::core::DeserializeGuard;
+use kube::runtime::controller::Action;
+use kube::runtime::events::Recorder;
+use kube::{Client, Resource, ResourceExt};
+use tokio::time::Instant;
+
+use super::apply::apply;
+use super::build::build;
+use super::dereference::{Observed, dereference};
+use super::error::Error;
+use super::metrics::Metrics;
+use super::validate::{Refusal, Settings, validate};
+use super::{events, status};
+use crate::api::{CioPipeline, CioPipelineStatus};
+use crate::runtime::clock::Clock;
+use crate::runtime::http_client::HttpClient;
+
+/// How often a pipeline is looked at when nothing happens: its queue's depth is no event.
+const RESYNC: Duration = Duration::from_secs(10);
+/// A reconcile that takes longer than this is given up and tried again.
+const TIME_LIMIT: Duration = Duration::from_mins(1);
+
+/// What every reconcile shares.
+pub(super) struct Context {
+    pub(super) client: Client,
+    pub(super) http: HttpClient,
+    pub(super) clock: Clock,
+    pub(super) settings: Settings,
+    pub(super) recorder: Recorder,
+    pub(super) metrics: Metrics,
+    /// Failures in a row, by uid; bounded by the number of pipelines, cleared by success.
+    pub(super) failures: Mutex<HashMap<String, u32>>,
+}
+
+type Guarded = DeserializeGuard<CioPipeline>;
+
+/// The steps, around which failures are counted and measured.
+pub(super) async fn reconcile(
+    guarded: Arc<Guarded>,
+    context: Arc<Context>,
+) -> Result<Action, Error> {
+    let started = Instant::now();
+    let done = tokio::time::timeout(TIME_LIMIT, Box::pin(steps(&guarded, &context))).await;
+    let outcome = done.unwrap_or_else(|_| Err(Error::TakeTooLong(TIME_LIMIT)));
+    let result = match &outcome {
+        Ok(result) => result.label(),
+        Err(error) => error.category(),
+    };
+    context.metrics.reconciled(result, started.elapsed());
+    outcome.map(|reconciled| {
+        forget_failures(&context, &guarded);
+        reconciled.action()
+    })
+}
+
+/// What a reconcile came to.
+#[derive(Debug, Clone, Copy)]
+enum Reconciled {
+    Applied,
+    Refused,
+    Leaving,
+}
+
+impl Reconciled {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Applied => "ok",
+            Self::Refused => "refused",
+            Self::Leaving => "deleted",
+        }
+    }
+
+    fn action(self) -> Action {
+        match self {
+            Self::Applied | Self::Refused => Action::requeue(RESYNC),
+            Self::Leaving => Action::await_change(),
+        }
+    }
+}
+
+async fn steps(guarded: &Guarded, context: &Context) -> Result<Reconciled, Error> {
+    let pipeline = guarded
+        .0
+        .as_ref()
+        .map_err(|error| Error::ReadResource(error.error.clone()))?;
+    if pipeline.meta().deletion_timestamp.is_some() {
+        // Everything has an owner reference: the garbage collector does the rest.
+        return Ok(Reconciled::Leaving);
+    }
+    let now = context.clock.now();
+    let before = pipeline.status.clone().unwrap_or_default();
+    let generation = pipeline.meta().generation;
+
+    // 1 dereference (reads)
+    let observed = dereference(&context.client, &context.http, &context.clock, pipeline).await?;
+    // 2 validate (pure)
+    let validated = validate(pipeline, &context.settings)
+        .and_then(|validated| own(pipeline, &observed).map(|()| validated));
+    let (reconciled, after) = match &validated {
+        Ok(validated) => {
+            // 3 build (pure)
+            let objects = build(validated);
+            // 4 apply (writes)
+            let applied = Box::pin(apply(&context.client, validated, &observed, objects)).await?;
+            // 5 status (pure)
+            let after = status::compute(&before, generation, validated, &observed, &applied, now);
+            (Reconciled::Applied, after)
+        }
+        Err(refusal) => (
+            Reconciled::Refused,
+            status::refused(&before, generation, refusal, now),
+        ),
+    };
+    // 6 update status (writes)
+    update_status(context, pipeline, &before, &after).await?;
+    Ok(reconciled)
+}
+
+async fn update_status(
+    context: &Context,
+    pipeline: &CioPipeline,
+    before: &CioPipelineStatus,
+    after: &CioPipelineStatus,
+) -> Result<(), Error> {
+    if !status::worth_writing(before, after) {
+        return Ok(());
+    }
+    status::write(&context.client, pipeline, after).await?;
+    if let Some(ready) = status::changed_ready(before, after) {
+        tracing::info!(
+            k8s.namespace = pipeline.namespace(),
+            k8s.name = pipeline.name_any(),
+            ready = ready.status,
+            reason = ready.reason,
+            "pipeline changed"
+        );
+        events::publish(&context.recorder, pipeline, ready).await;
+    }
+    Ok(())
+}
+
+/// Pure: every object of our name that exists is ours.
+fn own(pipeline: &CioPipeline, observed: &Observed) -> Result<(), Refusal> {
+    let uid = pipeline.uid().unwrap_or_default();
+    let name = format!("{}-worker", pipeline.name_any());
+    let found = [
+        (
+            "ServiceAccount",
+            observed
+                .service_account
+                .as_ref()
+                .map(ResourceExt::owner_references),
+        ),
+        (
+            "PodDisruptionBudget",
+            observed
+                .disruption_budget
+                .as_ref()
+                .map(ResourceExt::owner_references),
+        ),
+        (
+            "Deployment",
+            observed
+                .deployment
+                .as_ref()
+                .map(ResourceExt::owner_references),
+        ),
+        (
+            "HorizontalPodAutoscaler",
+            observed.hpa.as_ref().map(ResourceExt::owner_references),
+        ),
+        (
+            "PodMonitor",
+            observed
+                .pod_monitor
+                .as_ref()
+                .map(ResourceExt::owner_references),
+        ),
+    ];
+    for (kind, owners) in found {
+        if owners.is_some_and(|owners| !owners.iter().any(|owner| owner.uid == uid)) {
+            return Err(Refusal::NameTaken { kind, name });
+        }
+    }
+    Ok(())
+}
+
+/// What to do after an error; the one place where it is logged.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the signature is the controller's"
+)]
+pub(super) fn on_error(guarded: Arc<Guarded>, error: &Error, context: Arc<Context>) -> Action {
+    let uid = guarded.meta().uid.clone().unwrap_or_default();
+    let mut failures = context
+        .failures
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    let count = failures
+        .entry(uid)
+        .and_modify(|count| *count += 1)
+        .or_insert(1);
+    tracing::warn!(
+        k8s.namespace = guarded.meta().namespace,
+        k8s.name = guarded.meta().name,
+        error = %error,
+        error.category = error.category(),
+        failures = *count,
+        "reconcile failed"
+    );
+    error.action(*count)
+}
+
+fn forget_failures(context: &Context, guarded: &Guarded) {
+    if let Some(uid) = &guarded.meta().uid {
+        context
+            .failures
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(uid);
+    }
+}
