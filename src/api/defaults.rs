@@ -3,7 +3,7 @@
 //! Defaults merge by leaf: an object is merged key by key, anything else is taken whole. So
 //! `scaleUp` alone keeps `scaleDown`'s defaults, and a memory request alone keeps the cpu request.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// The defaults, shaped like `spec`. Rows Q1, Q3, Q5 and H1 to H4 of the guide.
 pub(super) fn defaults() -> Value {
@@ -75,8 +75,9 @@ pub(super) fn fill(given: &mut Value, defaults: &Value) {
     }
 }
 
-/// Writes the defaults into a structural schema, one at each leaf, and `{}` at the objects between,
-/// so that the API server creates them and then fills them. A field with a default is not required.
+/// Writes the defaults into a structural schema: at each leaf its own, so that they merge by leaf,
+/// and at each object its whole subtree, because the API server checks a default as it stands. An
+/// object with a field that only the user can give gets none. A field with a default is not required.
 pub(super) fn write_into_schema(schema: &mut Value, defaults: &Value) {
     let Some(defaults) = defaults.as_object() else {
         return;
@@ -96,7 +97,12 @@ pub(super) fn write_into_schema(schema: &mut Value, defaults: &Value) {
         let Some(property) = properties.get_mut(name) else {
             continue;
         };
-        write_into_property(property, default);
+        write_into_schema(property, default);
+        if let Some(property) = property.as_object_mut()
+            && !property.contains_key("required")
+        {
+            property.insert("default".to_owned(), default.clone());
+        }
     }
 }
 
@@ -110,15 +116,38 @@ fn drop_empty_required(schema: &mut Value) {
     }
 }
 
-fn write_into_property(property: &mut Value, default: &Value) {
-    let is_object = default.is_object();
-    if let Some(property) = property.as_object_mut() {
-        let default = if is_object {
-            Value::Object(Map::new())
-        } else {
-            default.clone()
-        };
-        property.insert("default".to_owned(), default);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partial_override_keeps_every_other_leaf() {
+        let mut given = json!({
+            "autoscaling": {"behavior": {"scaleUp": {"stabilizationWindowSeconds": 0}}},
+            "worker": {"resources": {"requests": {"memory": "1Gi"}}}
+        });
+        fill(&mut given, &defaults());
+        let behavior = &given["autoscaling"]["behavior"];
+        assert_eq!(behavior["scaleUp"]["stabilizationWindowSeconds"], 0);
+        assert_eq!(behavior["scaleUp"]["policies"][0]["value"], 4);
+        assert_eq!(
+            behavior["scaleDown"],
+            defaults()["autoscaling"]["behavior"]["scaleDown"]
+        );
+        assert_eq!(given["worker"]["resources"]["requests"]["cpu"], "100m");
+        assert_eq!(given["worker"]["resources"]["requests"]["memory"], "1Gi");
     }
-    write_into_schema(property, default);
+
+    #[test]
+    fn only_an_object_that_needs_the_user_has_no_default() {
+        let mut schema = json!({"required": ["a", "b"], "properties": {
+            "a": {"required": ["x"], "properties": {"x": {}, "y": {}}},
+            "b": {"required": ["z"], "properties": {"z": {}}},
+        }});
+        write_into_schema(&mut schema, &json!({"a": {"y": 1}, "b": {"z": 2}}));
+        assert_eq!(schema["properties"]["a"]["properties"]["y"]["default"], 1);
+        assert_eq!(schema["properties"]["a"].get("default"), None);
+        assert_eq!(schema["properties"]["b"]["default"], json!({"z": 2}));
+        assert_eq!(schema.get("required"), None);
+    }
 }
