@@ -1,0 +1,44 @@
+# Every command the project has. `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help check test test-e2e tools images release demo demo-clean clean setup
+
+CARGO ?= cargo
+CLUSTER := tests/cluster/cluster
+TESTS := --test it
+
+help: ## list these targets
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: ## install what the fast tests need
+	@scripts/setup
+
+check: setup ## formatting, lints, unit and integration tests that need no cluster
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) test --locked --lib --bins $(TESTS)
+
+test: check test-e2e ## everything
+
+tools: ## build a Kubernetes and Helm into .cluster/bin
+	@tests/cluster/tools
+
+release: setup
+	$(CARGO) build --locked --release
+
+images: tools release ## build the images for the local cluster
+	@tests/cluster/images base
+	@tests/cluster/images project target/release/cio
+
+test-e2e: images ## end to end, on a real Kubernetes
+	@tests/e2e
+
+demo: images ## the main job, from nothing to a picture; CONTEXT=NAME uses your own cluster
+	@examples/demo/run
+
+demo-clean: ## end the demo's cluster
+	@$(CLUSTER) down
+
+clean: demo-clean
+	rm -rf .cluster target tests/node/node_modules examples/producer/node_modules
