@@ -2,6 +2,7 @@
 //!
 //! What needs a cluster is in `e2e` and marked `#[ignore]`: `make test-e2e` brings one up and runs it.
 
+mod e2e;
 mod generated;
 mod render;
 mod rooms;

@@ -1,0 +1,13 @@
+//! End to end on a real Kubernetes: a real API server, HPA controller, Redis and BullMQ.
+//!
+//! Every test is `#[ignore]`d for plain `cargo test`, because it needs a cluster:
+//! `make test-e2e` brings one up, installs the chart and runs them. Each has a namespace of its own.
+
+mod chart;
+mod lifecycle;
+mod limit;
+mod monitoring;
+mod outages;
+mod refusals;
+mod scaling;
+mod support;

@@ -1,0 +1,331 @@
+//! What the tests share: a chart that is installed once, and a stage for each test.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::thread::sleep;
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// How long anything may take that is not about the HPA's windows.
+pub(super) const SOON: Duration = Duration::from_mins(2);
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// Runs a program in the project's folder; panics with its words when it fails.
+pub(super) fn run(program: &str, arguments: &[&str]) -> String {
+    let output = try_run(program, arguments, None);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {arguments:?}: {error}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Runs a program that may fail, with `input` on its standard input.
+pub(super) fn try_run(program: &str, arguments: &[&str], input: Option<&str>) -> Output {
+    let mut child = Command::new(program)
+        .args(arguments)
+        .current_dir(ROOT)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("cannot run {program}: {error}; run: make test-e2e"));
+    let mut stdin = child.stdin.take().expect("a pipe");
+    stdin
+        .write_all(input.unwrap_or_default().as_bytes())
+        .expect("written");
+    drop(stdin);
+    child.wait_with_output().expect("it ends")
+}
+
+/// Installs the chart, once for all tests.
+pub(super) fn installed() {
+    static INSTALLED: OnceLock<()> = OnceLock::new();
+    INSTALLED.get_or_init(|| {
+        run(
+            "helm",
+            &[
+                "upgrade",
+                "--install",
+                "cio",
+                "charts/cio-operator",
+                "--namespace",
+                "cio-system",
+                "--create-namespace",
+                "--set",
+                "image.tag=dev",
+                "--wait",
+                "--timeout",
+                "3m",
+            ],
+        );
+    });
+}
+
+/// Waits until `reached` says yes; panics after `limit`, with what `picture` sees then.
+pub(super) fn wait_for(
+    what: &str,
+    limit: Duration,
+    picture: impl Fn() -> String,
+    mut reached: impl FnMut() -> bool,
+) {
+    for _ in 0..limit.as_secs() {
+        if reached() {
+            return;
+        }
+        sleep(Duration::from_secs(1));
+    }
+    panic!("{what}: not within {limit:?}\n{}", picture());
+}
+
+/// A namespace with a Redis and a simulator in it, gone when the test ends well.
+pub(super) struct Stage {
+    pub(super) namespace: String,
+}
+
+impl Stage {
+    /// A stage whose simulator gets `simulator` as further arguments.
+    pub(super) fn new(name: &str, simulator: &[&str]) -> Self {
+        let stage = Self::empty(name);
+        let manifests = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/e2e/manifests");
+        stage.kubectl(&["apply", "-f", manifests]);
+        if !simulator.is_empty() {
+            let arguments: Vec<String> =
+                simulator.iter().map(|argument| format!(r#"{{"op":"add","path":"/spec/template/spec/containers/0/args/-","value":"{argument}"}}"#)).collect();
+            let patch = format!("[{}]", arguments.join(","));
+            stage.kubectl(&[
+                "patch",
+                "deployment",
+                "simulator",
+                "--type=json",
+                "-p",
+                &patch,
+            ]);
+        }
+        stage.kubectl(&["rollout", "status", "deployment", "--timeout=120s"]);
+        stage
+    }
+
+    /// A namespace without anything, which enforces the Pod Security Standard "restricted".
+    pub(super) fn empty(name: &str) -> Self {
+        installed();
+        let namespace = format!("e2e-{name}");
+        try_run(
+            "kubectl",
+            &["delete", "namespace", &namespace, "--ignore-not-found"],
+            None,
+        );
+        run("kubectl", &["create", "namespace", &namespace]);
+        let label = "pod-security.kubernetes.io/enforce=restricted";
+        run("kubectl", &["label", "namespace", &namespace, label]);
+        Self { namespace }
+    }
+
+    pub(super) fn kubectl(&self, arguments: &[&str]) -> String {
+        run(
+            "kubectl",
+            &[&["--namespace", &self.namespace], arguments].concat(),
+        )
+    }
+
+    pub(super) fn try_kubectl(&self, arguments: &[&str], input: Option<&str>) -> Output {
+        try_run(
+            "kubectl",
+            &[&["--namespace", &self.namespace], arguments].concat(),
+            input,
+        )
+    }
+
+    /// The object as JSON, `Null` where there is none.
+    pub(super) fn get(&self, kind: &str, name: &str) -> Value {
+        let text = self.kubectl(&["get", kind, name, "--ignore-not-found", "-o", "json"]);
+        if text.trim().is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_str(&text).expect("JSON")
+        }
+    }
+
+    /// The items of a list as JSON.
+    pub(super) fn list(&self, kind: &str, selector: &str) -> Vec<Value> {
+        let text = self.kubectl(&["get", kind, "-l", selector, "-o", "json"]);
+        let list: Value = serde_json::from_str(&text).expect("JSON");
+        list["items"].as_array().expect("items").clone()
+    }
+
+    /// Applies the pipeline `events` with this spec, in YAML's flow style, beside where things are.
+    pub(super) fn pipeline(&self, spec: &str) {
+        let applied = self.try_kubectl(&["apply", "-f", "-"], Some(&manifest(spec)));
+        assert!(
+            applied.status.success(),
+            "{}",
+            String::from_utf8_lossy(&applied.stderr)
+        );
+    }
+
+    /// The status of a condition of `events`: (status, reason, message).
+    pub(super) fn condition(&self, kind: &str) -> (String, String, String) {
+        let pipeline = self.get("ciopipeline", "events");
+        let conditions = pipeline["status"]["conditions"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        let found = conditions
+            .iter()
+            .find(|condition| condition["type"] == kind);
+        let field = |name: &str| {
+            found
+                .and_then(|found| found[name].as_str())
+                .unwrap_or_default()
+                .to_owned()
+        };
+        (field("status"), field("reason"), field("message"))
+    }
+
+    pub(super) fn wait(&self, what: &str, limit: Duration, reached: impl FnMut() -> bool) {
+        wait_for(what, limit, || self.picture(), reached);
+    }
+
+    pub(super) fn wait_ready(&self) {
+        self.wait("the pipeline is ready", SOON, || {
+            self.condition("Ready").0 == "True"
+        });
+    }
+
+    /// `spec.replicas` of the workers.
+    pub(super) fn replicas(&self) -> i64 {
+        self.get("deployment", "events-worker")["spec"]["replicas"]
+            .as_i64()
+            .unwrap_or(-1)
+    }
+
+    /// The workers' pods that run and are not leaving.
+    pub(super) fn pods(&self) -> Vec<Value> {
+        let mut pods = self.list("pods", "cio.dev/pipeline=events");
+        pods.retain(|pod| pod["metadata"].get("deletionTimestamp").is_none());
+        pods
+    }
+
+    /// The guide's own producer puts jobs into the queue, from outside the cluster.
+    pub(super) fn produce(&self, count: u32) {
+        let forward = PortForward::to_redis(&self.namespace);
+        let output = Command::new("node")
+            .arg(format!("{ROOT}/examples/producer/produce.mjs"))
+            .env("REDIS_URL", format!("redis://127.0.0.1:{}", forward.port))
+            .env("COUNT", count.to_string())
+            .env("USERS", "100")
+            .output()
+            .expect("node runs; run: make test-e2e");
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+
+    /// Runs `redis-cli` in the Redis pod.
+    pub(super) fn redis(&self, arguments: &[&str]) -> String {
+        let text =
+            self.kubectl(&[&["exec", "deployment/redis", "--", "redis-cli"], arguments].concat());
+        text.trim().to_owned()
+    }
+
+    /// Jobs in a finished set.
+    pub(super) fn finished(&self, set: &str) -> u64 {
+        self.redis(&["zcard", &format!("bull:cio-events:{set}")])
+            .parse()
+            .expect("a number")
+    }
+
+    /// What the simulator has stored and counted.
+    pub(super) fn simulator(&self, path: &str) -> Value {
+        let namespace = &self.namespace;
+        let path =
+            format!("/api/v1/namespaces/{namespace}/services/simulator:80/proxy/_sim/{path}");
+        serde_json::from_str(&run("kubectl", &["get", "--raw", &path])).expect("JSON")
+    }
+
+    fn picture(&self) -> String {
+        let show = |arguments: &[&str]| {
+            let output = self.try_kubectl(arguments, None);
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            format!("$ kubectl {}\n{text}", arguments.join(" "))
+        };
+        [
+            show(&["get", "ciop,deployment,hpa,pods", "-o", "wide"]),
+            show(&["get", "ciop", "-o", "jsonpath={.items[*].status}"]),
+            show(&["describe", "hpa"]),
+            show(&["get", "events", "--sort-by=.lastTimestamp"]),
+            show(&[
+                "logs",
+                "-l",
+                "cio.dev/pipeline=events",
+                "--all-containers",
+                "--tail=10",
+            ]),
+        ]
+        .join("\n")
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        // A stage that failed stays, to be looked at.
+        if !std::thread::panicking() {
+            try_run(
+                "kubectl",
+                &["delete", "namespace", &self.namespace, "--wait=false"],
+                None,
+            );
+        }
+    }
+}
+
+/// The manifest of a pipeline on the stage's Redis and simulator; `spec` adds to it.
+pub(super) fn manifest(spec: &str) -> String {
+    format!(
+        "apiVersion: cio.dev/v1alpha1\nkind: CioPipeline\nmetadata: {{name: events}}\nspec:\n\
+         \x20 queue: {{redis: {{url: 'redis://redis:6379'}}}}\n{spec}"
+    )
+}
+
+/// `kubectl port-forward` to a port that the system chose, ended with the value.
+struct PortForward {
+    child: Child,
+    port: u16,
+}
+
+impl PortForward {
+    fn to_redis(namespace: &str) -> Self {
+        let mut child = Command::new("kubectl")
+            .args([
+                "--namespace",
+                namespace,
+                "port-forward",
+                "service/redis",
+                ":6379",
+            ])
+            .args(["--address", "127.0.0.1"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("kubectl runs");
+        let mut line = String::new();
+        let stdout = child.stdout.take().expect("a pipe");
+        BufReader::new(stdout).read_line(&mut line).expect("a line");
+        let port = line
+            .split("127.0.0.1:")
+            .nth(1)
+            .and_then(|rest| rest.split(' ').next())
+            .and_then(|port| port.parse().ok())
+            .unwrap_or_else(|| panic!("no port in {line:?}"));
+        Self { child, port }
+    }
+}
+
+impl Drop for PortForward {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
