@@ -6,6 +6,7 @@ mod completions;
 mod crd;
 mod operator;
 mod render;
+mod simulator;
 mod yaml;
 
 use std::process::ExitCode;
@@ -41,6 +42,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Operator(operator::Operator),
+    Simulator(simulator::Simulator),
     Render(render::Render),
     /// Print the `CioPipeline` custom resource definition as YAML.
     #[command(after_help = crd::EXAMPLE)]
@@ -66,6 +68,7 @@ pub async fn run(cli: Cli) -> ExitCode {
     }
     let outcome = match cli.command {
         Command::Operator(command) => command.run().await,
+        Command::Simulator(command) => command.run().await,
         Command::Render(command) => command.run(),
         Command::Crd => crd::run(),
         Command::Completions(command) => {

@@ -1,0 +1,113 @@
+//! Pure: the bytes of the real API's answers.
+//!
+//! The success bytes and headers are those that Customer.io's own SDK team recorded from the live
+//! API (customerio-node, test/fixtures/responses). 401 and 429 bodies are not documented.
+
+use axum::body::Body;
+use axum::http::{HeaderValue, Response, StatusCode, header};
+use serde_json::{Value, json};
+
+use super::validation::Invalid;
+
+/// An answer before it is sent.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Reply {
+    pub(super) status: StatusCode,
+    pub(super) body: String,
+    pub(super) retry_after_seconds: Option<u64>,
+}
+
+impl Reply {
+    fn new(status: StatusCode, body: &Value) -> Self {
+        Self {
+            status,
+            body: format!("{body}\n"),
+            retry_after_seconds: None,
+        }
+    }
+
+    /// Accepted.
+    pub(super) fn ok() -> Self {
+        Self::new(StatusCode::OK, &json!({}))
+    }
+
+    pub(super) fn json(body: &Value) -> Self {
+        Self::new(StatusCode::OK, body)
+    }
+
+    /// v1: refused.
+    pub(super) fn invalid(invalid: &Invalid) -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            &json!({"meta": {"error": invalid.message}}),
+        )
+    }
+
+    /// v2: refused as a whole.
+    pub(super) fn invalid_v2(invalid: &Invalid) -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            &json!({"errors": [error(invalid)]}),
+        )
+    }
+
+    /// v2: these items of the batch are refused, all others are accepted.
+    pub(super) fn partly(refused: &[(usize, Invalid)]) -> Self {
+        if refused.is_empty() {
+            return Self::ok();
+        }
+        let errors: Vec<Value> = refused
+            .iter()
+            .map(|(index, invalid)| {
+                let mut error = error(invalid);
+                error["batch_index"] = json!(index);
+                error
+            })
+            .collect();
+        Self::new(StatusCode::MULTI_STATUS, &json!({ "errors": errors }))
+    }
+
+    /// Anything else that is an error.
+    pub(super) fn error(status: StatusCode) -> Self {
+        let reason = status.canonical_reason().unwrap_or("error");
+        Self::new(status, &json!({"meta": {"error": reason}}))
+    }
+
+    /// The answer, with the real API's headers.
+    pub(super) fn into_response(self) -> Response<Body> {
+        let fixed = [
+            (header::CONTENT_TYPE, "application/json; charset=utf-8"),
+            (
+                header::CACHE_CONTROL,
+                "no-cache, no-store, must-revalidate, max-age=0",
+            ),
+            (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+            (header::VIA, "1.1 google"),
+            (
+                header::STRICT_TRANSPORT_SECURITY,
+                "max-age=31536000; includeSubDomains",
+            ),
+            (
+                header::ALT_SVC,
+                "h3=\":443\"; ma=2592000,h3-29=\":443\"; ma=2592000",
+            ),
+        ];
+        let mut response = Response::new(Body::from(self.body));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        for (name, value) in fixed {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        if self.status == StatusCode::OK {
+            headers.insert("status", HeaderValue::from_static("200 OK"));
+        }
+        if let Some(seconds) = self.retry_after_seconds {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+fn error(invalid: &Invalid) -> Value {
+    json!({"reason": invalid.reason, "field": invalid.field, "message": invalid.message})
+}
