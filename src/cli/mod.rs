@@ -3,6 +3,7 @@
 //! In: arguments and environment. Out: an exit code. It decides nothing that a room decides.
 
 mod completions;
+mod settings;
 
 use std::process::ExitCode;
 
