@@ -20,7 +20,7 @@ end
 local oldest = false
 local function consider(id)
   local enqueued = id and tonumber(redis.call('HGET', ARGV[1] .. id, 'timestamp') or nil)
-  if enqueued and (not oldest or enqueued < oldest) then
+  if enqueued and enqueued >= 0 and (not oldest or enqueued < oldest) then
     oldest = enqueued
   end
 end

@@ -1,0 +1,1 @@
+//! The sidecar on a real Redis.
