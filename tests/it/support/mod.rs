@@ -1,6 +1,8 @@
 //! Real parts for the tests: a Redis server, Node programs. Each ends with the test.
 
+pub(crate) mod http;
 pub(crate) mod node;
+pub(crate) mod process;
 pub(crate) mod redis;
 
 use std::time::Duration;
