@@ -4,8 +4,10 @@
 
 mod completions;
 mod crd;
+mod metrics;
 mod operator;
 mod render;
+mod settings;
 mod simulator;
 mod yaml;
 
@@ -48,6 +50,7 @@ enum Command {
     #[command(after_help = crd::EXAMPLE)]
     Crd,
     Completions(completions::Completions),
+    Metrics(metrics::Metrics),
 }
 
 /// Why a command ended without doing what was asked; decides the exit code.
@@ -75,6 +78,7 @@ pub async fn run(cli: Cli) -> ExitCode {
             command.run();
             Ok(())
         }
+        Command::Metrics(command) => command.run().await,
     };
     match outcome {
         Ok(()) => ExitCode::from(EXIT_OK),

@@ -4,5 +4,8 @@
 
 mod e2e;
 mod generated;
+mod metrics;
+mod queue;
 mod render;
 mod rooms;
+mod support;
