@@ -2,6 +2,7 @@
 //!
 //! In: arguments and environment. Out: an exit code. It decides nothing that a room decides.
 
+mod adapter;
 mod completions;
 
 use std::process::ExitCode;
@@ -36,6 +37,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Adapter(adapter::Adapter),
     Completions(completions::Completions),
 }
 
@@ -56,6 +58,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         return report(&CommandError::Usage(message));
     }
     let outcome = match cli.command {
+        Command::Adapter(command) => command.run().await,
         Command::Completions(command) => command.run(),
     };
     match outcome {

@@ -212,14 +212,23 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let files = in_folder(folder.path());
         let missing = files.clone().open().await.unwrap_err().to_string();
-        assert!(missing.contains("tls.crt") && missing.contains("Secret"), "{missing}");
+        assert!(
+            missing.contains("tls.crt") && missing.contains("Secret"),
+            "{missing}"
+        );
 
         write(&files, "not a certificate", &pair().key);
         let garbage = files.clone().open().await.unwrap_err().to_string();
-        assert!(garbage.ends_with("tls.crt holds no certificate in PEM form"), "{garbage}");
+        assert!(
+            garbage.ends_with("tls.crt holds no certificate in PEM form"),
+            "{garbage}"
+        );
 
         write(&files, &pair().certificate, "not a key");
         let garbage = files.open().await.unwrap_err().to_string();
-        assert!(garbage.ends_with("tls.key holds no private key in PEM form"), "{garbage}");
+        assert!(
+            garbage.ends_with("tls.key holds no private key in PEM form"),
+            "{garbage}"
+        );
     }
 }

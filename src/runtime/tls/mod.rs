@@ -9,12 +9,12 @@ pub mod server;
 
 use std::sync::Arc;
 
+use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring;
 use rustls::server::NoServerSessionStorage;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::ServerConfig;
 
 const HTTP_1_1: &[u8] = b"http/1.1";
 

@@ -67,9 +67,8 @@ pub async fn serve(
 ) {
     let permits = Arc::new(Semaphore::new(CONNECTIONS));
     let tasks = TaskTracker::new();
-    while let Some(Some((stream, permit))) = stop
-        .run_until_cancelled(accept(&listener, &permits))
-        .await
+    while let Some(Some((stream, permit))) =
+        stop.run_until_cancelled(accept(&listener, &permits)).await
     {
         let served = connection(
             stream,
@@ -85,7 +84,10 @@ pub async fn serve(
     }
     tasks.close();
     if tokio::time::timeout(GRACE, tasks.wait()).await.is_err() {
-        tracing::warn!(connections = tasks.len(), "closing connections that are still busy");
+        tracing::warn!(
+            connections = tasks.len(),
+            "closing connections that are still busy"
+        );
     }
 }
 

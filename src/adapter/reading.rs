@@ -1,0 +1,248 @@
+//! Asking a sidecar how deep its queue is.
+//!
+//! Every sidecar of a pipeline reads the same queue, so that one answer is enough. An answer is
+//! either a depth with its age, or a reason why it is not known: never a guess.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{Request, StatusCode};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::runtime::http_client::{HttpClient, HttpClientOptions};
+
+/// A reading whose age differs from now by more than this says nothing about now.
+const STALE_AFTER: SignedDuration = SignedDuration::from_secs(30);
+/// Sidecars asked before giving up.
+const ATTEMPTS: usize = 2;
+/// The series with the depth.
+const DEPTH: &str = "cio_queue_depth";
+/// The series with the time of the reading, in seconds since the epoch.
+const READ_AT: &str = "cio_queue_read_timestamp_seconds";
+
+/// The client for [`read_depth`]: one second for an answer of at most 64 KiB.
+pub const CLIENT: HttpClientOptions = HttpClientOptions {
+    timeout: Duration::from_secs(1),
+    idle_timeout: Duration::from_secs(30),
+    idle_per_host: 1,
+    max_body: 64 * 1024,
+};
+
+/// The depth of a whole queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reading {
+    /// Jobs ready and in flight.
+    pub depth: u64,
+    /// When the sidecar counted them.
+    pub read_at: Timestamp,
+}
+
+/// Why the depth is not known. The sentences do not change while the reason does not, so that
+/// they can stand in a status without writing it again and again.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unknown {
+    /// There is nobody to ask.
+    #[error(
+        "no pod has a ready sidecar; look at the container `metrics` with `kubectl describe pod`"
+    )]
+    NoReadySidecar,
+    /// Nothing came back, or not in time.
+    #[error("no ready sidecar answered: {0}; a NetworkPolicy may be in the way of the adapter")]
+    SidecarUnreachable(String),
+    /// Something came back that is no sidecar's answer.
+    #[error("what listens on the sidecar's port is not the sidecar: {0}")]
+    InvalidAnswer(String),
+    /// The sidecar cannot read its queue.
+    #[error("the sidecar cannot read the queue; its log says why Redis does not answer")]
+    DepthUnknown,
+    /// The last reading is too old, or the clocks differ.
+    #[error(
+        "the sidecar's last reading is more than 30 s away from now; Redis may be down, or the \
+         clocks of the nodes may differ"
+    )]
+    StaleReading,
+}
+
+impl Unknown {
+    /// The reason in one word, as conditions and metrics have it.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NoReadySidecar => "NoReadySidecar",
+            Self::SidecarUnreachable(_) => "SidecarUnreachable",
+            Self::InvalidAnswer(_) => "InvalidAnswer",
+            Self::DepthUnknown => "DepthUnknown",
+            Self::StaleReading => "StaleReading",
+        }
+    }
+}
+
+/// Asks the first of `sidecars`, and the second when the first cannot tell. Takes at most twice
+/// the client's time limit; `client` is made from [`CLIENT`].
+///
+/// # Errors
+/// Why the depth is not known: what the sidecar that could be reached said, else the last one.
+pub async fn read_depth(
+    client: &HttpClient,
+    sidecars: &[SocketAddr],
+    now: Timestamp,
+) -> Result<Reading, Unknown> {
+    let mut unknown = Unknown::NoReadySidecar;
+    for sidecar in sidecars.iter().take(ATTEMPTS) {
+        match ask(client, *sidecar, now).await {
+            Ok(reading) => return Ok(reading),
+            Err(Unknown::SidecarUnreachable(_)) if unknown != Unknown::NoReadySidecar => {}
+            Err(reason) => unknown = reason,
+        }
+    }
+    Err(unknown)
+}
+
+async fn ask(client: &HttpClient, sidecar: SocketAddr, now: Timestamp) -> Result<Reading, Unknown> {
+    let request = Request::get(format!("http://{sidecar}/metrics"))
+        .body(Full::<Bytes>::default())
+        .map_err(|error| Unknown::SidecarUnreachable(error.to_string()))?;
+    let answer = client
+        .send(request)
+        .await
+        .map_err(|error| Unknown::SidecarUnreachable(error.to_string()))?;
+    if answer.status != StatusCode::OK {
+        return Err(Unknown::InvalidAnswer(format!(
+            "HTTP status {}",
+            answer.status
+        )));
+    }
+    let text = std::str::from_utf8(&answer.body)
+        .map_err(|_| Unknown::InvalidAnswer("the answer is not text".to_owned()))?;
+    interpret(text, now)
+}
+
+/// What a sidecar's metrics say about the depth.
+fn interpret(text: &str, now: Timestamp) -> Result<Reading, Unknown> {
+    let Some(depth) = sample(text, DEPTH)? else {
+        // A sidecar without a reading leaves the depth out, and has its other series all the same.
+        return Err(if text.contains("cio_queue_") {
+            Unknown::DepthUnknown
+        } else {
+            Unknown::InvalidAnswer(format!("it has no series {DEPTH}"))
+        });
+    };
+    let depth = jobs(depth).ok_or(Unknown::DepthUnknown)?;
+    let read_at = sample(text, READ_AT)?
+        .and_then(instant)
+        .ok_or_else(|| Unknown::InvalidAnswer(format!("it has no time in {READ_AT}")))?;
+    if now.duration_since(read_at).abs() > STALE_AFTER {
+        return Err(Unknown::StaleReading);
+    }
+    Ok(Reading { depth, read_at })
+}
+
+/// The one sample of a series in Prometheus' text format; a sidecar has one queue.
+fn sample(text: &str, name: &str) -> Result<Option<f64>, Unknown> {
+    let mut values = text.lines().filter_map(|line| value(line, name));
+    let first = values.next();
+    if values.next().is_some() {
+        return Err(Unknown::InvalidAnswer(format!(
+            "it has {name} more than once"
+        )));
+    }
+    Ok(first)
+}
+
+/// The value on `NAME VALUE [TIME]` or `NAME{LABELS} VALUE [TIME]`.
+fn value(line: &str, name: &str) -> Option<f64> {
+    let rest = line.strip_prefix(name)?;
+    let after_labels = match rest.strip_prefix('{') {
+        // A label's value may hold a brace, what follows the labels may not.
+        Some(labels) => labels.rsplit_once('}')?.1,
+        None => rest,
+    };
+    if !after_labels.starts_with([' ', '\t']) {
+        return None;
+    }
+    after_labels.split_whitespace().next()?.parse().ok()
+}
+
+/// A number of jobs; none for what can be no number of jobs, as `NaN`.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the range is checked, and a fraction of a job is dropped on purpose"
+)]
+fn jobs(value: f64) -> Option<u64> {
+    // Above 2^53 a float no longer counts one by one.
+    const MOST: f64 = 9_007_199_254_740_992.0;
+    (0.0..=MOST).contains(&value).then_some(value as u64)
+}
+
+fn instant(seconds: f64) -> Option<Timestamp> {
+    let since_epoch = SignedDuration::try_from_secs_f64(seconds).ok()?;
+    Timestamp::from_duration(since_epoch).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LABELS: &str = r#"{pipeline="events",queue="odd}name"}"#;
+
+    fn now() -> Timestamp {
+        Timestamp::from_second(1_764_000_000).unwrap()
+    }
+
+    fn text(depth: &str, read_at: &str) -> String {
+        format!(
+            "# HELP cio_queue_depth Jobs.\n# TYPE cio_queue_depth gauge\n\
+             cio_queue_depth{LABELS} {depth}\n\
+             cio_queue_depth_other 7\n\
+             cio_queue_read_timestamp_seconds{LABELS} {read_at}\n"
+        )
+    }
+
+    #[test]
+    fn a_fresh_reading_is_the_depth() {
+        for (depth, read_at, expected) in [
+            ("2000", "1764000000", 2000),
+            ("0", "1763999970.000", 0),
+            ("2e3", "1764000029.9 1764000000000", 2000),
+        ] {
+            let reading = interpret(&text(depth, read_at), now()).unwrap();
+            assert_eq!(reading.depth, expected, "{depth} {read_at}");
+        }
+    }
+
+    #[test]
+    fn what_is_old_broken_or_missing_is_unknown_and_says_why() {
+        let fresh = "1764000000";
+        let without_depth = format!("cio_queue_read_timestamp_seconds{LABELS} {fresh}\n");
+        for (text, reason) in [
+            (text("2000", "1763999969"), "StaleReading"),
+            (text("2000", "1764000031"), "StaleReading"),
+            (text("2000", "0"), "StaleReading"),
+            (text("NaN", fresh), "DepthUnknown"),
+            (text("-1", fresh), "DepthUnknown"),
+            (text("+Inf", fresh), "DepthUnknown"),
+            (without_depth, "DepthUnknown"),
+            (
+                "cio_queue_scrape_errors_total 3\n".to_owned(),
+                "DepthUnknown",
+            ),
+            (format!("cio_queue_depth{LABELS} 5\n"), "InvalidAnswer"),
+            (text("2000", "NaN"), "InvalidAnswer"),
+            (text("1", fresh) + &text("2", fresh), "InvalidAnswer"),
+            ("<html>hello</html>".to_owned(), "InvalidAnswer"),
+            (String::new(), "InvalidAnswer"),
+        ] {
+            let unknown = interpret(&text, now()).unwrap_err();
+            assert_eq!(unknown.reason(), reason, "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_to_ask_is_a_reason_of_its_own() {
+        let client = HttpClient::new(CLIENT).unwrap();
+        let unknown = read_depth(&client, &[], now()).await.unwrap_err();
+        assert_eq!(unknown.reason(), "NoReadySidecar");
+    }
+}
