@@ -56,8 +56,10 @@ pub struct ConnectionMetrics {
     pub failed_handshakes: IntCounter,
 }
 
-/// Serves `router` with whatever `config` holds when a connection is made. Ends when `stop` is
-/// cancelled and the requests in flight are answered, or 5 seconds later.
+/// Serves `router` with what `config` holds. When that changes, connections made before are closed
+/// after the request in flight: callers come again, and show the certificate that is valid now.
+///
+/// Ends when `stop` is cancelled and the requests in flight are answered, or 5 seconds later.
 pub async fn serve(
     listener: TcpListener,
     config: watch::Receiver<Arc<ServerConfig>>,
@@ -72,7 +74,7 @@ pub async fn serve(
     {
         let served = connection(
             stream,
-            Arc::clone(&config.borrow()),
+            config.clone(),
             router.clone(),
             metrics.clone(),
             stop.clone(),
@@ -110,14 +112,15 @@ async fn accept(
 
 async fn connection(
     stream: TcpStream,
-    config: Arc<ServerConfig>,
+    mut config: watch::Receiver<Arc<ServerConfig>>,
     router: Router,
     metrics: ConnectionMetrics,
     stop: CancellationToken,
 ) {
     metrics.open.inc();
-    match handshake(stream, config).await {
-        Ok(stream) => answer(stream, router, stop).await,
+    let now = Arc::clone(&config.borrow_and_update());
+    match handshake(stream, now).await {
+        Ok(stream) => answer(stream, router, until_outdated(config, stop)).await,
         Err(error) => {
             metrics.failed_handshakes.inc();
             tracing::debug!(error = %error, "TLS handshake failed");
@@ -134,7 +137,15 @@ async fn handshake(
     tokio::time::timeout(HANDSHAKE, TlsAcceptor::from(config).accept(stream)).await?
 }
 
-async fn answer(stream: TlsStream<TcpStream>, router: Router, stop: CancellationToken) {
+/// Ends when a connection made with the seen `config` should.
+async fn until_outdated(mut config: watch::Receiver<Arc<ServerConfig>>, stop: CancellationToken) {
+    // A closed channel changes no more: then only the stop ends it.
+    if let Some(Err(_)) = stop.run_until_cancelled(config.changed()).await {
+        stop.cancelled().await;
+    }
+}
+
+async fn answer(stream: TlsStream<TcpStream>, router: Router, outdated: impl Future<Output = ()>) {
     let peer = PeerCertificates::of(&stream);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer.clone());
@@ -148,7 +159,7 @@ async fn answer(stream: TlsStream<TcpStream>, router: Router, stop: Cancellation
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = stop.cancelled() => {
+        () = outdated => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
