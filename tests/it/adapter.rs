@@ -1,5 +1,7 @@
 //! The adapter over real TLS on loopback, with real certificates, and sidecars that answer over
-//! HTTP. Only the verdicts of the API server (TokenReview, SubjectAccessReview) are supplied.
+//! HTTP. Only the verdicts of the API server (`TokenReview`, `SubjectAccessReview`) are supplied.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
