@@ -2,6 +2,27 @@
 //!
 //! In: API requests from the HPA controller; depths from sidecars. Out: metric value lists. It has
 //! no Redis credentials, guesses nothing, and answers "no items" where it does not know.
+//!
+//! A request's way: [`server`] → `request` (what is asked) → [`auth`] (who asks, and may they) →
+//! `answer` ([`pods`], `readings`, `share`) → `documents`.
 
+mod answer;
+pub mod auth;
+mod cache;
+mod documents;
+pub mod gate;
+mod groups;
+pub mod handshake;
+pub mod metrics;
+pub mod ownership;
 pub mod pods;
 pub mod reading;
+mod readings;
+mod refusal;
+mod request;
+mod run;
+mod selector;
+pub mod server;
+mod share;
+
+pub use run::{AdapterError, Listeners, Options, run};

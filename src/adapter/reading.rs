@@ -1,189 +1,248 @@
-//! Asking a pipeline's sidecars for the depth of its queue.
+//! Asking a sidecar how deep its queue is.
 //!
-//! Every sidecar reports the whole queue, so one answer is enough; a second is asked only when the
-//! first fails. Unknown is never 0: what is not known comes back as a reason.
+//! Every sidecar of a pipeline reads the same queue, so that one answer is enough. An answer is
+//! either a depth with its age, or a reason why it is not known: never a guess.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Request, StatusCode};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use crate::runtime::http_client::{Answer, HttpClient};
+use crate::runtime::http_client::{HttpClient, HttpClientOptions};
 
-/// A reading older than this says nothing about now.
-pub const STALE_AFTER_SECONDS: f64 = 30.0;
-/// How many sidecars are asked for one answer.
-const TRIES: usize = 2;
+/// A reading whose age differs from now by more than this says nothing about now.
+const STALE_AFTER: SignedDuration = SignedDuration::from_secs(30);
+/// Sidecars asked before giving up.
+const ATTEMPTS: usize = 2;
+/// The series with the depth.
+const DEPTH: &str = "cio_queue_depth";
+/// The series with the time of the reading, in seconds since the epoch.
+const READ_AT: &str = "cio_queue_read_timestamp_seconds";
 
-/// What a sidecar said.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// The client for [`read_depth`]: one second for an answer of at most 64 KiB.
+pub const CLIENT: HttpClientOptions = HttpClientOptions {
+    timeout: Duration::from_secs(1),
+    idle_timeout: Duration::from_secs(30),
+    idle_per_host: 1,
+    max_body: 64 * 1024,
+};
+
+/// The depth of a whole queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reading {
-    /// Jobs ready or in flight, of the whole queue.
+    /// Jobs ready and in flight.
     pub depth: u64,
-    /// When the sidecar read that from Redis, in seconds since the Unix epoch.
-    pub read_at: f64,
+    /// When the sidecar counted them.
+    pub read_at: Timestamp,
 }
 
-/// Why the depth is not known.
+/// Why the depth is not known. The sentences do not change while the reason does not, so that
+/// they can stand in a status without writing it again and again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unknown {
-    /// No pod of the pipeline has a ready sidecar.
-    #[error("no pod has a ready metrics sidecar yet")]
+    /// There is nobody to ask.
+    #[error(
+        "no pod has a ready sidecar; look at the container `metrics` with `kubectl describe pod`"
+    )]
     NoReadySidecar,
-    /// Sidecars are there but do not answer.
-    #[error("the metrics sidecar does not answer: {0}")]
+    /// Nothing came back, or not in time.
+    #[error("no ready sidecar answered: {0}; a NetworkPolicy may be in the way of the adapter")]
     SidecarUnreachable(String),
-    /// The sidecar answers without a depth: it cannot read the queue.
-    #[error("the sidecar cannot read the queue: check that Redis is up and its address is right")]
-    QueueUnreadable,
-    /// The sidecar's last reading is too old.
-    #[error("the last reading of the queue is {0} seconds old: check that Redis is up")]
-    StaleReading(u64),
+    /// Something came back that is no sidecar's answer.
+    #[error("what listens on the sidecar's port is not the sidecar: {0}")]
+    InvalidAnswer(String),
+    /// The sidecar cannot read its queue.
+    #[error("the sidecar cannot read the queue; its log says why Redis does not answer")]
+    DepthUnknown,
+    /// The last reading is too old, or the clocks differ.
+    #[error(
+        "the sidecar's last reading is more than 30 s away from now; Redis may be down, or the \
+         clocks of the nodes may differ"
+    )]
+    StaleReading,
 }
 
 impl Unknown {
-    /// The condition's reason.
+    /// The reason in one word, as conditions and metrics have it.
     pub fn reason(&self) -> &'static str {
         match self {
             Self::NoReadySidecar => "NoReadySidecar",
             Self::SidecarUnreachable(_) => "SidecarUnreachable",
-            Self::QueueUnreadable => "QueueUnreadable",
-            Self::StaleReading(_) => "StaleReading",
+            Self::InvalidAnswer(_) => "InvalidAnswer",
+            Self::DepthUnknown => "DepthUnknown",
+            Self::StaleReading => "StaleReading",
         }
     }
 }
 
-/// Asks one sidecar, and a second if the first fails.
+/// Asks the first of `sidecars`, and the second when the first cannot tell. Takes at most twice
+/// the client's time limit; `client` is made from [`CLIENT`].
+///
+/// # Errors
+/// Why the depth is not known: what the sidecar that could be reached said, else the last one.
 pub async fn read_depth(
     client: &HttpClient,
     sidecars: &[SocketAddr],
     now: Timestamp,
 ) -> Result<Reading, Unknown> {
     let mut unknown = Unknown::NoReadySidecar;
-    for sidecar in sidecars.iter().take(TRIES) {
-        match ask(client, *sidecar)
-            .await
-            .and_then(|answer| understand(&answer, now))
-        {
+    for sidecar in sidecars.iter().take(ATTEMPTS) {
+        match ask(client, *sidecar, now).await {
             Ok(reading) => return Ok(reading),
-            Err(why) => unknown = why,
+            Err(Unknown::SidecarUnreachable(_)) if unknown != Unknown::NoReadySidecar => {}
+            Err(reason) => unknown = reason,
         }
     }
     Err(unknown)
 }
 
-async fn ask(client: &HttpClient, sidecar: SocketAddr) -> Result<Answer, Unknown> {
-    let unreachable = |why: String| Unknown::SidecarUnreachable(why);
+async fn ask(client: &HttpClient, sidecar: SocketAddr, now: Timestamp) -> Result<Reading, Unknown> {
     let request = Request::get(format!("http://{sidecar}/metrics"))
-        .body(Full::new(Bytes::new()))
-        .map_err(|error| unreachable(error.to_string()))?;
-    client
+        .body(Full::<Bytes>::default())
+        .map_err(|error| Unknown::SidecarUnreachable(error.to_string()))?;
+    let answer = client
         .send(request)
         .await
-        .map_err(|error| unreachable(error.to_string()))
-}
-
-/// Pure: the text of `/metrics` → a reading.
-fn understand(answer: &Answer, now: Timestamp) -> Result<Reading, Unknown> {
+        .map_err(|error| Unknown::SidecarUnreachable(error.to_string()))?;
     if answer.status != StatusCode::OK {
-        return Err(Unknown::SidecarUnreachable(format!(
-            "status {}",
+        return Err(Unknown::InvalidAnswer(format!(
+            "HTTP status {}",
             answer.status
         )));
     }
-    let text = String::from_utf8_lossy(&answer.body);
-    let depth = sample(&text, "cio_queue_depth").ok_or(Unknown::QueueUnreadable)?;
-    let read_at =
-        sample(&text, "cio_queue_read_timestamp_seconds").ok_or(Unknown::QueueUnreadable)?;
-    let age = seconds(now) - read_at;
-    if age > STALE_AFTER_SECONDS {
-        return Err(Unknown::StaleReading(whole(age)));
+    let text = std::str::from_utf8(&answer.body)
+        .map_err(|_| Unknown::InvalidAnswer("the answer is not text".to_owned()))?;
+    interpret(text, now)
+}
+
+/// What a sidecar's metrics say about the depth.
+fn interpret(text: &str, now: Timestamp) -> Result<Reading, Unknown> {
+    let Some(depth) = sample(text, DEPTH)? else {
+        // A sidecar without a reading leaves the depth out, and has its other series all the same.
+        return Err(if text.contains("cio_queue_") {
+            Unknown::DepthUnknown
+        } else {
+            Unknown::InvalidAnswer(format!("it has no series {DEPTH}"))
+        });
+    };
+    let depth = jobs(depth).ok_or(Unknown::DepthUnknown)?;
+    let read_at = sample(text, READ_AT)?
+        .and_then(instant)
+        .ok_or_else(|| Unknown::InvalidAnswer(format!("it has no time in {READ_AT}")))?;
+    if now.duration_since(read_at).abs() > STALE_AFTER {
+        return Err(Unknown::StaleReading);
     }
-    if !depth.is_finite() || depth < 0.0 {
-        return Err(Unknown::QueueUnreadable);
+    Ok(Reading { depth, read_at })
+}
+
+/// The one sample of a series in Prometheus' text format; a sidecar has one queue.
+fn sample(text: &str, name: &str) -> Result<Option<f64>, Unknown> {
+    let mut values = text.lines().filter_map(|line| value(line, name));
+    let first = values.next();
+    if values.next().is_some() {
+        return Err(Unknown::InvalidAnswer(format!(
+            "it has {name} more than once"
+        )));
     }
-    Ok(Reading {
-        depth: whole(depth),
-        read_at,
-    })
+    Ok(first)
 }
 
-/// The value of the first sample of a metric in Prometheus' text format.
-fn sample(text: &str, metric: &str) -> Option<f64> {
-    text.lines().find_map(|line| {
-        let rest = line.strip_prefix(metric)?;
-        let value = match rest.as_bytes().first()? {
-            b' ' => rest,
-            b'{' => rest.rsplit_once('}')?.1,
-            _ => return None,
-        };
-        value.split_whitespace().next()?.parse().ok()
-    })
+/// The value on `NAME VALUE [TIME]` or `NAME{LABELS} VALUE [TIME]`.
+fn value(line: &str, name: &str) -> Option<f64> {
+    let rest = line.strip_prefix(name)?;
+    let after_labels = match rest.strip_prefix('{') {
+        // A label's value may hold a brace, what follows the labels may not.
+        Some(labels) => labels.rsplit_once('}')?.1,
+        None => rest,
+    };
+    if !after_labels.starts_with([' ', '\t']) {
+        return None;
+    }
+    after_labels.split_whitespace().next()?.parse().ok()
 }
 
-fn seconds(at: Timestamp) -> f64 {
-    at.as_duration().as_secs_f64()
-}
-
+/// A number of jobs; none for what can be no number of jobs, as `NaN`.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "counts and ages are finite, not negative, and far below 2^53; the cast saturates"
+    reason = "the range is checked, and a fraction of a job is dropped on purpose"
 )]
-fn whole(value: f64) -> u64 {
-    value as u64
+fn jobs(value: f64) -> Option<u64> {
+    // Above 2^53 a float no longer counts one by one.
+    const MOST: f64 = 9_007_199_254_740_992.0;
+    (0.0..=MOST).contains(&value).then_some(value as u64)
+}
+
+fn instant(seconds: f64) -> Option<Timestamp> {
+    let since_epoch = SignedDuration::try_from_secs_f64(seconds).ok()?;
+    Timestamp::from_duration(since_epoch).ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use hyper::HeaderMap;
-
     use super::*;
 
-    fn understood(status: StatusCode, text: &'static str) -> Result<Reading, Unknown> {
-        let answer = Answer {
-            status,
-            headers: HeaderMap::new(),
-            body: Bytes::from_static(text.as_bytes()),
-        };
-        understand(&answer, Timestamp::from_second(1_000).expect("a time"))
+    const LABELS: &str = r#"{pipeline="events",queue="odd}name"}"#;
+
+    fn now() -> Timestamp {
+        Timestamp::from_second(1_764_000_000).unwrap()
+    }
+
+    fn text(depth: &str, read_at: &str) -> String {
+        format!(
+            "# HELP cio_queue_depth Jobs.\n# TYPE cio_queue_depth gauge\n\
+             cio_queue_depth{LABELS} {depth}\n\
+             cio_queue_depth_other 7\n\
+             cio_queue_read_timestamp_seconds{LABELS} {read_at}\n"
+        )
     }
 
     #[test]
-    fn a_fresh_depth_is_a_reading() {
-        let text = "# HELP cio_queue_depth x\n# TYPE cio_queue_depth gauge\n\
-            cio_queue_depth_other 3\n\
-            cio_queue_depth{pipeline=\"a} b\",queue=\"q\"} 2000\n\
-            cio_queue_read_timestamp_seconds{pipeline=\"a\",queue=\"q\"} 999.5\n";
-        let reading = Reading {
-            depth: 2000,
-            read_at: 999.5,
-        };
-        assert_eq!(understood(StatusCode::OK, text), Ok(reading));
+    fn a_fresh_reading_is_the_depth() {
+        for (depth, read_at, expected) in [
+            ("2000", "1764000000", 2000),
+            ("0", "1763999970.000", 0),
+            ("2e3", "1764000029.9 1764000000000", 2000),
+        ] {
+            let reading = interpret(&text(depth, read_at), now()).unwrap();
+            assert_eq!(reading.depth, expected, "{depth} {read_at}");
+        }
     }
 
     #[test]
-    fn what_is_missing_stale_or_broken_is_unknown_and_never_zero() {
-        let fresh = "cio_queue_read_timestamp_seconds 999\n";
-        let stale = "cio_queue_depth 0\ncio_queue_read_timestamp_seconds 969\n";
-        let negative = "cio_queue_depth -1\ncio_queue_read_timestamp_seconds 999\n";
-        let cases = [
-            (StatusCode::OK, "", "QueueUnreadable"),
-            (StatusCode::OK, fresh, "QueueUnreadable"),
-            (StatusCode::OK, "cio_queue_depth 5\n", "QueueUnreadable"),
-            (StatusCode::OK, negative, "QueueUnreadable"),
-            (StatusCode::OK, stale, "StaleReading"),
+    fn what_is_old_broken_or_missing_is_unknown_and_says_why() {
+        let fresh = "1764000000";
+        let without_depth = format!("cio_queue_read_timestamp_seconds{LABELS} {fresh}\n");
+        for (text, reason) in [
+            (text("2000", "1763999969"), "StaleReading"),
+            (text("2000", "1764000031"), "StaleReading"),
+            (text("2000", "0"), "StaleReading"),
+            (text("NaN", fresh), "DepthUnknown"),
+            (text("-1", fresh), "DepthUnknown"),
+            (text("+Inf", fresh), "DepthUnknown"),
+            (without_depth, "DepthUnknown"),
             (
-                StatusCode::FOUND,
-                "cio_queue_depth 5\n",
-                "SidecarUnreachable",
+                "cio_queue_scrape_errors_total 3\n".to_owned(),
+                "DepthUnknown",
             ),
-        ];
-        for (status, text, reason) in cases {
-            let unknown = understood(status, text).expect_err(text);
+            (format!("cio_queue_depth{LABELS} 5\n"), "InvalidAnswer"),
+            (text("2000", "NaN"), "InvalidAnswer"),
+            (text("1", fresh) + &text("2", fresh), "InvalidAnswer"),
+            ("<html>hello</html>".to_owned(), "InvalidAnswer"),
+            (String::new(), "InvalidAnswer"),
+        ] {
+            let unknown = interpret(&text, now()).unwrap_err();
             assert_eq!(unknown.reason(), reason, "{text}");
         }
+    }
+
+    #[tokio::test]
+    async fn nobody_to_ask_is_a_reason_of_its_own() {
+        let client = HttpClient::new(CLIENT).unwrap();
+        let unknown = read_depth(&client, &[], now()).await.unwrap_err();
+        assert_eq!(unknown.reason(), "NoReadySidecar");
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! In: arguments and environment. Out: an exit code. It decides nothing that a room decides.
 
+mod adapter;
 mod completions;
 mod crd;
 mod metrics;
@@ -44,13 +45,14 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Operator(operator::Operator),
+    Adapter(adapter::Adapter),
+    Metrics(metrics::Metrics),
     Simulator(simulator::Simulator),
     Render(render::Render),
     /// Print the `CioPipeline` custom resource definition as YAML.
     #[command(after_help = crd::EXAMPLE)]
     Crd,
     Completions(completions::Completions),
-    Metrics(metrics::Metrics),
 }
 
 /// Why a command ended without doing what was asked; decides the exit code.
@@ -79,6 +81,7 @@ pub async fn run(cli: Cli) -> ExitCode {
             Ok(())
         }
         Command::Metrics(command) => command.run().await,
+        Command::Adapter(command) => command.run().await,
     };
     match outcome {
         Ok(()) => ExitCode::from(EXIT_OK),

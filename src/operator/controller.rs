@@ -23,22 +23,15 @@ use super::build::MANAGED_BY_SELECTOR;
 use super::metrics::Metrics;
 use super::reconcile::{Context, on_error, reconcile};
 use super::validate::Settings;
+use crate::adapter::reading;
 use crate::api::CioPipeline;
 use crate::runtime::clock::Clock;
-use crate::runtime::http_client::{HttpClient, HttpClientOptions};
+use crate::runtime::http_client::HttpClient;
 
 /// Reconciles at once.
 const CONCURRENCY: u16 = 8;
 /// Events that come within this span lead to one reconcile.
 const DEBOUNCE: Duration = Duration::from_millis(500);
-
-/// How the operator asks sidecars for depths.
-const SIDECARS: HttpClientOptions = HttpClientOptions {
-    timeout: Duration::from_secs(1),
-    idle_timeout: Duration::from_secs(20),
-    idle_per_host: 1,
-    max_body: 64 * 1024,
-};
 
 /// What `run` needs.
 #[derive(Debug)]
@@ -95,7 +88,7 @@ fn context(client: Client, options: Options) -> anyhow::Result<Context> {
     Ok(Context {
         recorder: Recorder::new(client.clone(), reporter),
         client,
-        http: HttpClient::new(SIDECARS).context("cannot read the system's certificates")?,
+        http: HttpClient::new(reading::CLIENT).context("cannot read the system's certificates")?,
         clock: Clock::system(),
         settings: options.settings,
         metrics: Metrics::new(&options.registry)?,

@@ -11,3 +11,4 @@ pub mod http_client;
 pub mod http_server;
 pub mod logs;
 pub mod shutdown;
+pub mod tls;

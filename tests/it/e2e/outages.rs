@@ -28,7 +28,7 @@ fn while_redis_is_down_the_pods_stay_and_afterwards_it_goes_on_by_itself() {
     let (status, reason, message) = stage.condition("MetricsAvailable");
     assert_eq!(status, "False", "{reason}: {message}");
     assert!(
-        ["QueueUnreadable", "StaleReading"].contains(&reason.as_str()),
+        ["DepthUnknown", "StaleReading"].contains(&reason.as_str()),
         "{reason}"
     );
     thaw(&stage);

@@ -1,7 +1,5 @@
 //! What the tests share: a chart that is installed once, and a stage for each test.
 
-#![expect(clippy::panic, reason = "a test that cannot go on says why")]
-
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;

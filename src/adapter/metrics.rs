@@ -1,0 +1,179 @@
+//! What the adapter tells Prometheus about itself.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+
+use super::reading::{Reading, Unknown};
+use crate::runtime::tls::server::ConnectionMetrics;
+
+/// Upper bounds in seconds: the HPA must be answered within 2.
+const DURATIONS: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0, 1.5, 2.0];
+/// Upper bounds in seconds; a reading older than 30 is not used.
+const AGES: [f64; 6] = [1.0, 2.0, 5.0, 10.0, 20.0, 30.0];
+
+/// The adapter's own metrics, cheap to clone.
+#[derive(Debug, Clone)]
+pub struct AdapterMetrics {
+    requests: IntCounterVec,
+    duration: Histogram,
+    readings: IntCounterVec,
+    freshness: Histogram,
+    reviews: IntCounterVec,
+    watch_errors: IntCounterVec,
+    serving: IntGauge,
+    connections: ConnectionMetrics,
+}
+
+/// What a review asked for, and what came of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum ReviewResult {
+    Allowed,
+    Denied,
+    Failed,
+}
+
+impl AdapterMetrics {
+    /// Registers every metric.
+    ///
+    /// # Errors
+    /// When `registry` has one of the names already.
+    pub fn new(registry: &Registry) -> prometheus::Result<Self> {
+        Ok(Self {
+            requests: counters(
+                registry,
+                "cio_adapter_requests_total",
+                "API requests answered.",
+                "code",
+            )?,
+            duration: histogram(
+                registry,
+                "cio_adapter_request_duration_seconds",
+                "From an API request's head to its answer.",
+                &DURATIONS,
+            )?,
+            readings: counters(
+                registry,
+                "cio_adapter_readings_total",
+                "Depths asked of sidecars: ok, or the reason why it is not known.",
+                "result",
+            )?,
+            freshness: histogram(
+                registry,
+                "cio_adapter_metric_freshness_seconds",
+                "Age of a depth when its sidecar told it.",
+                &AGES,
+            )?,
+            reviews: counters(
+                registry,
+                "cio_adapter_reviews_total",
+                "TokenReviews and SubjectAccessReviews made: allowed, denied or failed.",
+                "result",
+            )?,
+            watch_errors: counters(
+                registry,
+                "cio_adapter_watch_errors_total",
+                "Interruptions of a watch; each is retried.",
+                "watch",
+            )?,
+            serving: gauge(
+                registry,
+                "cio_adapter_serving",
+                "1 while metrics are answered, 0 while not ready or not the owner of its APIServices.",
+            )?,
+            connections: ConnectionMetrics {
+                open: gauge(
+                    registry,
+                    "cio_adapter_connections",
+                    "API connections open now, of at most 512.",
+                )?,
+                failed_handshakes: register(
+                    registry,
+                    IntCounter::new(
+                        "cio_adapter_failed_handshakes_total",
+                        "TLS handshakes that failed or took too long.",
+                    )?,
+                )?,
+            },
+        })
+    }
+
+    /// An API request was answered.
+    pub(super) fn request(&self, code: &str, took: Duration) {
+        self.requests.with_label_values(&[code]).inc();
+        self.duration.observe(took.as_secs_f64());
+    }
+
+    /// A sidecar was asked.
+    pub(super) fn reading(&self, outcome: &Result<Reading, Unknown>, now: Timestamp) {
+        let result = match outcome {
+            Ok(reading) => {
+                let age = now.duration_since(reading.read_at).as_secs_f64();
+                self.freshness.observe(age.max(0.0));
+                "ok"
+            }
+            Err(unknown) => unknown.reason(),
+        };
+        self.readings.with_label_values(&[result]).inc();
+    }
+
+    /// The API server was asked about a caller.
+    pub(super) fn review(&self, result: ReviewResult) {
+        let result = match result {
+            ReviewResult::Allowed => "allowed",
+            ReviewResult::Denied => "denied",
+            ReviewResult::Failed => "failed",
+        };
+        self.reviews.with_label_values(&[result]).inc();
+    }
+
+    /// The counter of a watch's interruptions.
+    pub(super) fn watch_errors(&self, watch: &'static str) -> IntCounter {
+        self.watch_errors.with_label_values(&[watch])
+    }
+
+    /// Whether metrics are answered.
+    pub(super) fn serving(&self, serving: bool) {
+        self.serving.set(serving.into());
+    }
+
+    /// The metrics of the TLS server.
+    pub(super) fn connections(&self) -> ConnectionMetrics {
+        self.connections.clone()
+    }
+}
+
+fn register<C>(registry: &Registry, collector: C) -> prometheus::Result<C>
+where
+    C: prometheus::core::Collector + Clone + 'static,
+{
+    registry.register(Box::new(collector.clone()))?;
+    Ok(collector)
+}
+
+fn counters(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    label: &str,
+) -> prometheus::Result<IntCounterVec> {
+    register(
+        registry,
+        IntCounterVec::new(Opts::new(name, help), &[label])?,
+    )
+}
+
+fn gauge(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntGauge> {
+    register(registry, IntGauge::new(name, help)?)
+}
+
+fn histogram(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    buckets: &[f64],
+) -> prometheus::Result<Histogram> {
+    let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+    register(registry, Histogram::with_opts(options)?)
+}

@@ -1,0 +1,231 @@
+//! A pod as the API server gives it → the little that a question needs. Pure.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+use k8s_openapi::api::core::v1::{Container, Pod};
+
+use super::PIPELINE_LABEL;
+
+/// The name of the sidecar among the init containers, and of its port.
+const SIDECAR: &str = "metrics";
+/// Where the sidecar listens when its container names no port.
+const DEFAULT_PORT: u16 = 9100;
+
+/// A worker pod, trimmed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::adapter) struct WorkerPod {
+    /// Its name.
+    pub(in crate::adapter) name: String,
+    /// The pipeline that its label names.
+    pub(in crate::adapter) pipeline: String,
+    /// All its labels, for selectors.
+    pub(in crate::adapter) labels: BTreeMap<String, String>,
+    /// Running and not terminating: the HPA counts it, so it has a share.
+    pub(in crate::adapter) counts: bool,
+    /// Where its sidecar can be asked: it is ready, the pod is not terminating, and a
+    /// `ReplicaSet` made it.
+    pub(in crate::adapter) sidecar: Option<SocketAddr>,
+}
+
+/// The pod with its namespace; none when it belongs to no pipeline.
+pub(super) fn trim(pod: &Pod) -> Option<(String, WorkerPod)> {
+    let labels = pod.metadata.labels.clone()?;
+    let trimmed = WorkerPod {
+        name: pod.metadata.name.clone()?,
+        pipeline: labels.get(PIPELINE_LABEL)?.clone(),
+        labels,
+        counts: is_running(pod) && !is_terminating(pod),
+        sidecar: sidecar(pod),
+    };
+    Some((pod.metadata.namespace.clone()?, trimmed))
+}
+
+fn is_running(pod: &Pod) -> bool {
+    let phase = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.phase.as_deref());
+    phase == Some("Running")
+}
+
+fn is_terminating(pod: &Pod) -> bool {
+    pod.metadata.deletion_timestamp.is_some()
+}
+
+/// Where a pod's sidecar can be asked, if it can. A pod is asked only when a `ReplicaSet` made it:
+/// not every pod with our label is a worker.
+pub fn sidecar(pod: &Pod) -> Option<SocketAddr> {
+    if is_terminating(pod) || !made_by_replica_set(pod) || !sidecar_is_ready(pod) {
+        return None;
+    }
+    let address: IpAddr = pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok()?;
+    Some(SocketAddr::new(address, port(pod)))
+}
+
+fn made_by_replica_set(pod: &Pod) -> bool {
+    let owners = pod.metadata.owner_references.iter().flatten();
+    let mut controllers = owners.filter(|owner| owner.controller == Some(true));
+    controllers.any(|owner| owner.kind == "ReplicaSet" && owner.api_version == "apps/v1")
+}
+
+fn sidecar_is_ready(pod: &Pod) -> bool {
+    let status = pod.status.as_ref();
+    let mut containers = status
+        .and_then(|status| status.init_container_statuses.as_ref())
+        .into_iter()
+        .flatten();
+    containers.any(|container| container.name == SIDECAR && container.ready)
+}
+
+fn port(pod: &Pod) -> u16 {
+    let containers = pod
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.init_containers.as_ref());
+    let sidecar = containers
+        .into_iter()
+        .flatten()
+        .find(|container| container.name == SIDECAR);
+    sidecar.and_then(named_port).unwrap_or(DEFAULT_PORT)
+}
+
+fn named_port(container: &Container) -> Option<u16> {
+    let mut ports = container.ports.iter().flatten();
+    let port = ports.find(|port| port.name.as_deref() == Some(SIDECAR))?;
+    u16::try_from(port.container_port).ok()
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// A running worker pod whose sidecar is ready.
+    pub(crate) fn pod() -> Value {
+        json!({
+            "metadata": {
+                "name": "e-1",
+                "namespace": "shop",
+                "labels": {"cio.dev/pipeline": "events"},
+                "ownerReferences": [{
+                    "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "e", "uid": "1",
+                    "controller": true,
+                }],
+            },
+            "spec": {
+                "containers": [],
+                "initContainers": [{
+                    "name": "metrics",
+                    "ports": [{"name": "metrics", "containerPort": 9200}],
+                }],
+            },
+            "status": {
+                "phase": "Running",
+                "podIP": "10.244.0.7",
+                "initContainerStatuses": [{
+                    "name": "metrics", "ready": true, "restartCount": 0, "image": "", "imageID": "",
+                }],
+            },
+        })
+    }
+
+    pub(crate) fn with_name(mut pod: Value, namespace: &str, pipeline: &str, name: &str) -> Pod {
+        pod["metadata"]["namespace"] = json!(namespace);
+        pod["metadata"]["name"] = json!(name);
+        pod["metadata"]["labels"][PIPELINE_LABEL] = json!(pipeline);
+        serde_json::from_value(pod).unwrap()
+    }
+
+    fn trimmed(change: impl FnOnce(&mut Value)) -> WorkerPod {
+        let mut pod = pod();
+        change(&mut pod);
+        trim(&serde_json::from_value(pod).unwrap()).unwrap().1
+    }
+
+    #[test]
+    fn a_running_pod_counts_and_its_sidecar_can_be_asked() {
+        let pod = trimmed(|_| {});
+        assert!(pod.counts);
+        assert_eq!(pod.sidecar, Some("10.244.0.7:9200".parse().unwrap()));
+    }
+
+    #[test]
+    fn phase_and_deletion_decide_what_counts_and_readiness_what_is_asked() {
+        type Change = fn(&mut Value);
+        let cases: [(&str, Change, bool, bool); 8] = [
+            (
+                "pending",
+                |p| p["status"]["phase"] = json!("Pending"),
+                false,
+                true,
+            ),
+            (
+                "failed",
+                |p| p["status"]["phase"] = json!("Failed"),
+                false,
+                true,
+            ),
+            (
+                "terminating",
+                |p| p["metadata"]["deletionTimestamp"] = json!("2026-11-24T10:00:00Z"),
+                false,
+                false,
+            ),
+            (
+                "sidecar not ready",
+                |p| p["status"]["initContainerStatuses"][0]["ready"] = json!(false),
+                true,
+                false,
+            ),
+            (
+                "no sidecar",
+                |p| p["status"]["initContainerStatuses"] = json!([]),
+                true,
+                false,
+            ),
+            (
+                "no address",
+                |p| p["status"]["podIP"] = json!(null),
+                true,
+                false,
+            ),
+            (
+                "made by hand",
+                |p| p["metadata"]["ownerReferences"] = json!([]),
+                true,
+                false,
+            ),
+            (
+                "owned but not controlled",
+                |p| p["metadata"]["ownerReferences"][0]["controller"] = json!(false),
+                true,
+                false,
+            ),
+        ];
+        for (name, change, counts, asked) in cases {
+            let pod = trimmed(change);
+            assert_eq!(
+                (pod.counts, pod.sidecar.is_some()),
+                (counts, asked),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_port_is_the_sidecars_own_or_9100() {
+        let pod = trimmed(|p| p["spec"]["initContainers"][0]["ports"] = json!([]));
+        assert_eq!(pod.sidecar, Some("10.244.0.7:9100".parse().unwrap()));
+        let pod = trimmed(|p| p["status"]["podIP"] = json!("fd00::7"));
+        assert_eq!(pod.sidecar, Some("[fd00::7]:9200".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_pod_of_no_pipeline_is_left_out() {
+        let mut pod = pod();
+        pod["metadata"]["labels"] = json!({"app": "other"});
+        assert_eq!(trim(&serde_json::from_value(pod).unwrap()), None);
+    }
+}

@@ -1,0 +1,244 @@
+//! Path and query of a request → what is asked for. Pure.
+
+use axum::extract::Query;
+use axum::http::{Method, Uri};
+use percent_encoding::percent_decode_str;
+use serde::Deserialize;
+
+use super::groups::{CUSTOM_METRICS, Group, METRIC};
+use super::refusal::Refusal;
+use super::selector::Selector;
+
+/// What a request asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Page {
+    /// `/healthz` and `/livez`: the process answers.
+    Alive,
+    /// `/readyz`: it can answer for its metrics.
+    Ready,
+    /// `/apis`: the groups.
+    Groups,
+    /// `/apis/GROUP`.
+    Group(&'static Group),
+    /// `/apis/GROUP/VERSION`: the resources.
+    Resources(&'static Group, &'static str),
+    /// A metric of pods in `custom.metrics.k8s.io`.
+    PodMetric(PodMetric),
+}
+
+/// A question for `pods/cio_queue_depth`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct PodMetric {
+    /// The version of the group, in whose form the answer is.
+    pub(super) version: CustomVersion,
+    /// The namespace of the pods.
+    pub(super) namespace: String,
+    /// Which pods.
+    pub(super) target: Target,
+    /// `metricLabelSelector`: which series of the metric, by its label `pipeline`.
+    pub(super) metric: Selector,
+}
+
+/// The pods that a question is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Target {
+    /// `pods/*`, all that `labelSelector` selects: what the HPA asks.
+    Selected(Selector),
+    /// `pods/NAME`: a person asks.
+    Named(String),
+}
+
+/// The two forms of a metric value list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CustomVersion {
+    /// The current form.
+    V1beta2,
+    /// The older form.
+    V1beta1,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Parameters {
+    label_selector: String,
+    metric_label_selector: String,
+}
+
+/// Reads a request's method, path and query.
+///
+/// # Errors
+/// What to answer instead.
+pub(super) fn parse(method: &Method, uri: &Uri) -> Result<Page, Refusal> {
+    if method != Method::GET {
+        return Err(Refusal::MethodNotAllowed(method.to_string()));
+    }
+    let segments = segments(uri.path())?;
+    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    match segments[..] {
+        ["healthz" | "livez"] => Ok(Page::Alive),
+        ["readyz"] => Ok(Page::Ready),
+        ["apis"] => Ok(Page::Groups),
+        ["apis", group] => Ok(Page::Group(find(group, uri)?)),
+        ["apis", group, version, ref rest @ ..] => {
+            let group = find(group, uri)?;
+            let version = group.version(version).ok_or_else(|| no_page(uri))?;
+            if rest.is_empty() {
+                return Ok(Page::Resources(group, version));
+            }
+            metric(group, version, rest, uri)
+        }
+        _ => Err(no_page(uri)),
+    }
+}
+
+fn metric(group: &Group, version: &str, rest: &[&str], uri: &Uri) -> Result<Page, Refusal> {
+    match rest {
+        ["namespaces", namespace, "pods", pods, METRIC] if group == &CUSTOM_METRICS => {
+            pod_metric(version, namespace, pods, uri).map(Page::PodMetric)
+        }
+        ["namespaces", _, _, _, metric] if group == &CUSTOM_METRICS => Err(no_metric(metric)),
+        ["namespaces", _, "metrics", metric] if group == &CUSTOM_METRICS => Err(no_metric(metric)),
+        _ => Err(no_page(uri)),
+    }
+}
+
+fn pod_metric(version: &str, namespace: &str, pods: &str, uri: &Uri) -> Result<PodMetric, Refusal> {
+    let Query(query) = Query::<Parameters>::try_from_uri(uri)
+        .map_err(|error| Refusal::BadRequest(format!("cannot read the query: {error}")))?;
+    let target = match pods {
+        "*" => Target::Selected(selector("labelSelector", &query.label_selector)?),
+        name => Target::Named(name.to_owned()),
+    };
+    Ok(PodMetric {
+        version: match version {
+            "v1beta1" => CustomVersion::V1beta1,
+            _ => CustomVersion::V1beta2,
+        },
+        namespace: namespace.to_owned(),
+        target,
+        metric: selector("metricLabelSelector", &query.metric_label_selector)?,
+    })
+}
+
+fn selector(parameter: &str, text: &str) -> Result<Selector, Refusal> {
+    Selector::parse(text).map_err(|error| Refusal::BadRequest(format!("{parameter}: {error}")))
+}
+
+/// The path's segments, decoded one by one: the HPA's `*` may arrive as `%2A`.
+fn segments(path: &str) -> Result<Vec<String>, Refusal> {
+    path.trim_matches('/')
+        .split('/')
+        .map(|segment| percent_decode_str(segment).decode_utf8())
+        .map(|decoded| decoded.map(std::borrow::Cow::into_owned))
+        .collect::<Result<_, _>>()
+        .map_err(|_| Refusal::BadRequest("the path is not UTF-8".to_owned()))
+}
+
+fn find(group: &str, uri: &Uri) -> Result<&'static Group, Refusal> {
+    Group::named(group).ok_or_else(|| no_page(uri))
+}
+
+fn no_page(uri: &Uri) -> Refusal {
+    let path = uri.path();
+    Refusal::NotFound(format!(
+        "the server could not find the requested resource {path}"
+    ))
+}
+
+fn no_metric(metric: &str) -> Refusal {
+    Refusal::NotFound(format!(
+        "the server could not find the metric {metric}; it serves {METRIC} of pods alone"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn get(uri: &str) -> Result<Page, Refusal> {
+        parse(&Method::GET, &uri.parse().unwrap())
+    }
+
+    const PODS: &str = "/apis/custom.metrics.k8s.io/v1beta2/namespaces/shop/pods";
+
+    #[test]
+    fn pages_are_found_by_their_path() {
+        for (path, expected) in [
+            ("/healthz", Page::Alive),
+            ("/livez", Page::Alive),
+            ("/readyz", Page::Ready),
+            ("/apis", Page::Groups),
+            ("/apis/", Page::Groups),
+            ("/apis/custom.metrics.k8s.io", Page::Group(&CUSTOM_METRICS)),
+            (
+                "/apis/custom.metrics.k8s.io/v1beta1?timeout=32s",
+                Page::Resources(&CUSTOM_METRICS, "v1beta1"),
+            ),
+        ] {
+            assert_eq!(get(path), Ok(expected), "{path}");
+        }
+    }
+
+    #[test]
+    fn the_question_of_the_hpa_is_understood_in_both_spellings() {
+        let query = "labelSelector=app%3Dx%2Ccio.dev%2Fpipeline%3Devents&metricLabelSelector=";
+        for every in ["*", "%2A", "%2a"] {
+            let asked = get(&format!("{PODS}/{every}/cio_queue_depth?{query}"));
+            let expected = PodMetric {
+                version: CustomVersion::V1beta2,
+                namespace: "shop".to_owned(),
+                target: Target::Selected(Selector::parse("app=x,cio.dev/pipeline=events").unwrap()),
+                metric: Selector::default(),
+            };
+            assert_eq!(asked, Ok(Page::PodMetric(expected)), "{every}");
+        }
+    }
+
+    #[test]
+    fn one_pod_can_be_asked_for_by_name() {
+        let path = "/apis/custom.metrics.k8s.io/v1beta1/namespaces/shop/pods/a-1/cio_queue_depth";
+        let expected = PodMetric {
+            version: CustomVersion::V1beta1,
+            namespace: "shop".to_owned(),
+            target: Target::Named("a-1".to_owned()),
+            metric: Selector::default(),
+        };
+        assert_eq!(get(path), Ok(Page::PodMetric(expected)));
+    }
+
+    #[test]
+    fn what_is_not_served_is_refused_with_the_right_code() {
+        let group = "/apis/custom.metrics.k8s.io";
+        for (path, code) in [
+            ("/".to_owned(), 404),
+            ("/metrics".to_owned(), 404),
+            ("/openapi/v2".to_owned(), 404),
+            ("/openapi/v3".to_owned(), 404),
+            ("/apis/apps".to_owned(), 404),
+            ("/apis/apps/v1".to_owned(), 404),
+            (format!("{group}/v1beta3"), 404),
+            (format!("{group}/v1beta2/namespaces/shop"), 404),
+            (format!("{PODS}/*/other_metric"), 404),
+            (format!("{PODS}/*"), 404),
+            (
+                format!("{group}/v1beta2/namespaces/shop/metrics/cio_queue_depth"),
+                404,
+            ),
+            (
+                format!("{group}/v1beta2/namespaces/shop/deployments.apps/x/cio_queue_depth"),
+                404,
+            ),
+            (format!("{PODS}/*/cio_queue_depth?labelSelector=a%3E3"), 400),
+            (
+                format!("{PODS}/*/cio_queue_depth?metricLabelSelector=%3D"),
+                400,
+            ),
+            (format!("{PODS}/%FF/cio_queue_depth"), 400),
+        ] {
+            let refusal = get(&path).unwrap_err();
+            assert_eq!(refusal.code().as_u16(), code, "{path}: {refusal}");
+        }
+        let refusal = parse(&Method::POST, &"/apis".parse().unwrap()).unwrap_err();
+        assert_eq!(refusal.code().as_u16(), 405);
+    }
+}

@@ -1,0 +1,194 @@
+//! Everything the adapter consists of, put together and kept running.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Client;
+use prometheus::Registry;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::auth::review::ClusterReviewer;
+use super::auth::trust::Trust;
+use super::gate::{Gate, GateKeeper};
+use super::handshake::{self, HandshakeError};
+use super::metrics::AdapterMetrics;
+use super::ownership::ServiceName;
+use super::pods::PodStore;
+use super::pods::watch::PodWatch;
+use super::server::{self, Sources};
+use super::{auth, reading};
+use crate::runtime::admin::{self, Readiness};
+use crate::runtime::clock::Clock;
+use crate::runtime::http_client::HttpClient;
+use crate::runtime::tls::files::{CertificateError, CertificateFiles};
+use crate::runtime::{http_server, tls};
+
+/// After the stop, for as long requests are still taken: the API server needs a moment to learn
+/// that this endpoint is going.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+/// What the adapter is told.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The serving certificate.
+    pub certificate: CertificateFiles,
+    /// The namespaces to serve; empty for all.
+    pub namespaces: Vec<String>,
+    /// Our own Service, which our `APIService` objects must point at.
+    pub service: ServiceName,
+}
+
+/// Where the adapter listens; the caller binds.
+#[derive(Debug)]
+pub struct Listeners {
+    /// For the API, over TLS.
+    pub api: TcpListener,
+    /// For metrics and health, in plain HTTP.
+    pub admin: TcpListener,
+}
+
+/// Why the adapter could not start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum AdapterError {
+    /// There is no certificate to serve with.
+    #[error(transparent)]
+    ReadCertificate(#[from] CertificateError),
+    /// The certificate cannot be served with.
+    #[error(transparent)]
+    ConfigureTls(#[from] HandshakeError),
+    /// The machine has no readable certificate store.
+    #[error("cannot make an HTTP client: {0}")]
+    MakeClient(std::io::Error),
+    /// A metric's name is taken.
+    #[error("cannot register metrics: {0}")]
+    RegisterMetrics(#[from] prometheus::Error),
+    /// The metrics and health port cannot be served.
+    #[error("cannot serve metrics: {0}")]
+    ServeAdmin(std::io::Error),
+}
+
+/// Runs the adapter until `stop`.
+///
+/// # Errors
+/// When it cannot start; whatever happens later is survived and logged.
+pub async fn run(
+    options: Options,
+    client: Client,
+    listeners: Listeners,
+    stop: CancellationToken,
+) -> Result<(), AdapterError> {
+    let (registry, readiness) = (Registry::new(), Readiness::default());
+    let metrics = AdapterMetrics::new(&registry)?;
+    let (follower, certificate) = options.certificate.open().await?;
+    let sidecars = HttpClient::new(reading::CLIENT).map_err(AdapterError::MakeClient)?;
+
+    // Every task ends when this is dropped, at the end of this function.
+    let mut tasks = JoinSet::new();
+    tasks.spawn(follower.run(stop.clone()));
+    let watches = Watches {
+        client: &client,
+        metrics: &metrics,
+    };
+    let trust = watches.trust(&mut tasks);
+    let (pods, missing) = watches.pods(&mut tasks, options.namespaces);
+    let (gate_sender, gate) = watch::channel(Gate::Starting);
+    let keeper = GateKeeper {
+        client: client.clone(),
+        us: options.service,
+        gate: gate_sender,
+        readiness: readiness.clone(),
+        metrics: metrics.clone(),
+    };
+    tasks.spawn(keeper.run(started(trust.clone(), missing)));
+    let (config, follow_config) = handshake::configs(certificate, trust.clone())?;
+    tasks.spawn(follow_config);
+
+    let connections = metrics.connections();
+    let api = server::router(Sources {
+        gate,
+        trust,
+        reviewer: Arc::new(ClusterReviewer::new(client)),
+        pods,
+        client: sidecars,
+        clock: Clock::system(),
+        metrics,
+    });
+    let admin = admin::router(registry, readiness.clone());
+    let last = farewell(&mut tasks, readiness, stop);
+    let api = tls::server::serve(listeners.api, config, api, connections, last.clone());
+    let admin = http_server::serve(listeners.admin, admin, last);
+    let ((), served) = tokio::join!(api, admin);
+    served.map_err(AdapterError::ServeAdmin)
+}
+
+/// What is followed in the cluster.
+struct Watches<'a> {
+    client: &'a Client,
+    metrics: &'a AdapterMetrics,
+}
+
+impl Watches<'_> {
+    fn trust(&self, tasks: &mut JoinSet<()>) -> watch::Receiver<Arc<Trust>> {
+        let (sender, trust) = watch::channel(Arc::new(Trust::default()));
+        let errors = self.metrics.watch_errors("authentication");
+        tasks.spawn(auth::watch::run(self.client.clone(), sender, errors));
+        trust
+    }
+
+    /// The pods, and how many watches still wait for their first list.
+    fn pods(
+        &self,
+        tasks: &mut JoinSet<()>,
+        namespaces: Vec<String>,
+    ) -> (Arc<PodStore>, watch::Receiver<usize>) {
+        let mut scopes: Vec<_> = namespaces.into_iter().map(Some).collect();
+        if scopes.is_empty() {
+            scopes.push(None);
+        }
+        let store = Arc::new(PodStore::default());
+        let (sender, missing) = watch::channel(scopes.len());
+        for namespace in scopes {
+            let watch = PodWatch {
+                namespace,
+                store: Arc::clone(&store),
+                missing: sender.clone(),
+                errors: self.metrics.watch_errors("pods"),
+            };
+            tasks.spawn(watch.run(self.client.clone()));
+        }
+        (store, missing)
+    }
+}
+
+/// Waits until the cluster's authorities and every worker pod are known.
+async fn started(mut trust: watch::Receiver<Arc<Trust>>, mut missing: watch::Receiver<usize>) {
+    let trusted = trust
+        .wait_for(|trust| trust.knows_front_proxy())
+        .await
+        .is_ok();
+    let listed = missing.wait_for(|missing| *missing == 0).await.is_ok();
+    if !(trusted && listed) {
+        // The program is ending: what would have been waited for comes no more.
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Cancelled a moment after `stop`: until then no new request is sent here any more.
+fn farewell(
+    tasks: &mut JoinSet<()>,
+    readiness: Readiness,
+    stop: CancellationToken,
+) -> CancellationToken {
+    let last = CancellationToken::new();
+    let cancel = last.clone();
+    tasks.spawn(async move {
+        stop.cancelled().await;
+        readiness.not_ready();
+        tokio::time::sleep(FAREWELL).await;
+        cancel.cancel();
+    });
+    last
+}

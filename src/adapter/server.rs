@@ -1,0 +1,173 @@
+//! One request after the other: read it, know the caller, answer. Every answer within 2 s.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::Router;
+use axum::extract::{Extension, Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::Value;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::answer;
+use super::auth::Gatekeeper;
+use super::auth::review::{Access, Reviewer};
+use super::auth::trust::Trust;
+use super::documents;
+use super::gate::Gate;
+use super::groups::{CUSTOM_METRICS, METRIC};
+use super::metrics::AdapterMetrics;
+use super::pods::PodStore;
+use super::readings::Readings;
+use super::refusal::Refusal;
+use super::request::{self, CustomVersion, Page, PodMetric, Target};
+use crate::runtime::clock::Clock;
+use crate::runtime::http_client::HttpClient;
+use crate::runtime::tls::server::PeerCertificates;
+
+/// A request that takes longer is refused: a controller that waits knows less than one that is
+/// told "not now".
+const LIMIT: Duration = Duration::from_millis(1900);
+
+/// What the answers are made from. A caller supplies it, so that tests can.
+#[derive(Debug)]
+pub struct Sources {
+    /// Whether to answer at all.
+    pub gate: watch::Receiver<Gate>,
+    /// Whose certificates are believed.
+    pub trust: watch::Receiver<Arc<Trust>>,
+    /// Who tells about tokens and rights.
+    pub reviewer: Arc<dyn Reviewer>,
+    /// The worker pods.
+    pub pods: Arc<PodStore>,
+    /// For the sidecars; made from [`super::reading::CLIENT`].
+    pub client: HttpClient,
+    /// The time.
+    pub clock: Clock,
+    /// What is counted.
+    pub metrics: AdapterMetrics,
+}
+
+#[derive(Debug)]
+struct Server {
+    gate: watch::Receiver<Gate>,
+    gatekeeper: Gatekeeper,
+    pods: Arc<PodStore>,
+    readings: Readings,
+    metrics: AdapterMetrics,
+}
+
+/// The API server's pages; to be served over TLS, which adds each request's [`PeerCertificates`].
+pub fn router(sources: Sources) -> Router {
+    let Sources {
+        gate,
+        trust,
+        reviewer,
+        pods,
+        client,
+        clock,
+        metrics,
+    } = sources;
+    let server = Server {
+        gate,
+        gatekeeper: Gatekeeper::new(trust, reviewer, clock.clone(), metrics.clone()),
+        pods,
+        readings: Readings::new(client, clock, metrics.clone()),
+        metrics,
+    };
+    Router::new().fallback(handle).with_state(Arc::new(server))
+}
+
+async fn handle(
+    State(server): State<Arc<Server>>,
+    Extension(peer): Extension<PeerCertificates>,
+    request: Request,
+) -> Response {
+    let started = Instant::now();
+    let page = request::parse(request.method(), request.uri());
+    let answer = server.answer(page, &peer, request.headers());
+    let answer = tokio::time::timeout(LIMIT, answer)
+        .await
+        .unwrap_or_else(|_| Err(Refusal::Unavailable(format!("no answer within {LIMIT:?}"))));
+    let response = answer.unwrap_or_else(|refusal| {
+        tracing::debug!(code = refusal.code().as_u16(), reason = %refusal, "request refused");
+        (refusal.code(), Json(refusal.document())).into_response()
+    });
+    let code = response.status();
+    server.metrics.request(code.as_str(), started.elapsed());
+    response
+}
+
+impl Server {
+    async fn answer(
+        &self,
+        page: Result<Page, Refusal>,
+        peer: &PeerCertificates,
+        headers: &HeaderMap,
+    ) -> Result<Response, Refusal> {
+        match page {
+            Ok(Page::Alive) => return Ok("ok\n".into_response()),
+            Ok(Page::Ready) => return Ok(self.ready()),
+            _ => {}
+        }
+        self.open()?;
+        let caller = self.gatekeeper.identify(peer, headers).await?;
+        let document = match page? {
+            Page::Alive | Page::Ready => return Ok(self.ready()),
+            // Discovery says nothing that this program's documentation does not say: who is known
+            // may read it.
+            Page::Groups => documents::group_list(),
+            Page::Group(group) => documents::group(group),
+            Page::Resources(group, version) => documents::resource_list(group, version),
+            Page::PodMetric(asked) => {
+                self.gatekeeper.authorize(caller, access(&asked)).await?;
+                self.pod_metric(&asked).await?
+            }
+        };
+        Ok(Json(document).into_response())
+    }
+
+    async fn pod_metric(&self, asked: &PodMetric) -> Result<Value, Refusal> {
+        let items = answer::pod_metric(&self.pods, &self.readings, asked).await?;
+        Ok(documents::metric_value_list(asked.version, &items))
+    }
+
+    fn ready(&self) -> Response {
+        match self.open() {
+            Ok(()) => "ok\n".into_response(),
+            Err(refusal) => {
+                (StatusCode::SERVICE_UNAVAILABLE, format!("{refusal}\n")).into_response()
+            }
+        }
+    }
+
+    fn open(&self) -> Result<(), Refusal> {
+        match &*self.gate.borrow() {
+            Gate::Open => Ok(()),
+            Gate::Starting => Err(Refusal::Unavailable("starting".to_owned())),
+            Gate::Closed(why) => Err(Refusal::Unavailable(why.clone())),
+        }
+    }
+}
+
+/// What a question is, in the words of a `SubjectAccessReview`.
+fn access(asked: &PodMetric) -> Access {
+    Access {
+        verb: "get",
+        group: CUSTOM_METRICS.name,
+        version: match asked.version {
+            CustomVersion::V1beta2 => "v1beta2",
+            CustomVersion::V1beta1 => "v1beta1",
+        },
+        namespace: asked.namespace.clone(),
+        resource: "pods",
+        subresource: METRIC,
+        name: match &asked.target {
+            Target::Selected(_) => "*".to_owned(),
+            Target::Named(name) => name.clone(),
+        },
+    }
+}

@@ -1,0 +1,83 @@
+//! The queue's depth and the pods → each pod's share. Pure.
+//!
+//! The HPA averages what pods report, so that each pod must report its share and not the whole
+//! queue: with the whole queue, any backlog above the target would run to the most pods allowed.
+
+use jiff::Timestamp;
+
+/// One entry of a metric value list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Item {
+    /// The pod's namespace.
+    pub(super) namespace: String,
+    /// The pod's name.
+    pub(super) pod: String,
+    /// When the sidecar read the queue.
+    pub(super) timestamp: Timestamp,
+    /// The share, a Kubernetes quantity.
+    pub(super) value: String,
+}
+
+/// What each of `pods` has of `depth` jobs, as a quantity in thousandths, rounded down: rounded
+/// to the nearest, the sum could exceed the depth by a hair, which the HPA answers with a pod too
+/// many. None where there are no pods.
+pub(super) fn share(depth: u64, pods: usize) -> Option<String> {
+    let pods = u128::try_from(pods).ok()?;
+    let milli = (u128::from(depth) * 1000).checked_div(pods)?;
+    Some(quantity(milli))
+}
+
+/// Thousandths as Kubernetes writes them: `333333m`, or `500` where they are whole.
+fn quantity(milli: u128) -> String {
+    if milli.is_multiple_of(1000) {
+        (milli / 1000).to_string()
+    } else {
+        format!("{milli}m")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn shares_are_quantities_rounded_down() {
+        for (depth, pods, expected) in [
+            (0, 2, "0"),
+            (2000, 4, "500"),
+            (2000, 3, "666666m"),
+            (4000, 6, "666666m"),
+            (1, 3, "333m"),
+            (1, 2, "500m"),
+            (1, 2000, "0"),
+            (u64::MAX, 1, "18446744073709551615"),
+        ] {
+            assert_eq!(
+                share(depth, pods).as_deref(),
+                Some(expected),
+                "{depth} over {pods}"
+            );
+        }
+        assert_eq!(share(5, 0), None);
+    }
+
+    fn milli(quantity: &str) -> u128 {
+        match quantity.strip_suffix('m') {
+            Some(milli) => milli.parse().unwrap(),
+            None => quantity.parse::<u128>().unwrap() * 1000,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_sum_never_exceeds_the_depth_and_misses_less_than_a_thousandth_per_pod(
+            depth: u64, pods in 1_usize..5000,
+        ) {
+            let sum = milli(&share(depth, pods).unwrap()) * pods as u128;
+            let whole = u128::from(depth) * 1000;
+            prop_assert!(sum <= whole && whole - sum < pods as u128);
+        }
+    }
+}
