@@ -88,8 +88,9 @@ impl Stage {
     /// A stage whose simulator gets `simulator` as further arguments.
     pub(super) fn new(name: &str, simulator: &[&str]) -> Self {
         let stage = Self::empty(name);
-        let manifests = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/e2e/manifests");
-        stage.kubectl(&["apply", "-f", manifests]);
+        for manifest in ["redis", "simulator"] {
+            stage.kubectl(&["apply", "-f", &format!("{ROOT}/examples/demo/{manifest}.yaml")]);
+        }
         if !simulator.is_empty() {
             let arguments: Vec<String> =
                 simulator.iter().map(|argument| format!(r#"{{"op":"add","path":"/spec/template/spec/containers/0/args/-","value":"{argument}"}}"#)).collect();
