@@ -2,7 +2,11 @@
 //!
 //! What needs a cluster is in `e2e` and marked `#[ignore]`: `make test-e2e` brings one up and runs it.
 
-#![expect(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on says why")]
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says why"
+)]
 
 mod adapter;
 mod e2e;

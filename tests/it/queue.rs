@@ -51,6 +51,47 @@ async fn counts_equal_bullmqs_own_in_every_state_of_both_majors_paused_or_not() 
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_example_producer_adds_jobs_as_the_guide_does() {
+    let server = RedisServer::start();
+    let summary = node::produce(&["--count", "2501", "--users", "7"], &server.url()).await;
+    assert_eq!(summary["jobs"], 2501);
+    let counts = reader(&server.url(), QUEUE).read().await.unwrap();
+    assert_eq!((counts.waiting, depth(&counts)), (2501, 2501));
+
+    let expected_options = json!({
+        "attempts": 5,
+        "backoff": {"type": "exponential", "delay": 2000},
+        "removeOnComplete": {"count": 10_000},
+        "removeOnFail": {"count": 50_000},
+    });
+    for (id, name, user, data) in [
+        (
+            "1",
+            "identify",
+            "user-0",
+            json!({"email": "user-0@example.com", "plan": "free"}),
+        ),
+        (
+            "4",
+            "track",
+            "user-1",
+            json!({"name": "order_placed", "data": {"order_id": 3, "total": 3.99}}),
+        ),
+    ] {
+        let key = format!("bull:cio-events:{id}");
+        let row: Vec<String> = raw(&server, &["HMGET", &key, "name", "opts", "data"]).await;
+        let [job, options] =
+            [&row[2], &row[1]].map(|text| serde_json::from_str::<Value>(text).unwrap());
+        assert_eq!((row[0].as_str(), options), (name, expected_options.clone()));
+        assert_eq!((&job["userId"], &job["data"]), (&json!(user), &data));
+        assert!(
+            job["enqueuedAt"].as_u64() > Some(1_700_000_000_000),
+            "{job}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_queue_that_does_not_exist_is_empty() {
     let server = RedisServer::start();
@@ -69,8 +110,8 @@ async fn a_queue_that_does_not_exist_is_empty() {
 #[tokio::test]
 async fn a_marker_of_bullmq_4_is_not_a_job() {
     let server = RedisServer::start();
-    raw(&server, &["HSET", "bull:cio-events:7", "timestamp", "1000"]).await;
-    raw(&server, &["RPUSH", "bull:cio-events:wait", "7", "0:0"]).await;
+    raw::<()>(&server, &["HSET", "bull:cio-events:7", "timestamp", "1000"]).await;
+    raw::<()>(&server, &["RPUSH", "bull:cio-events:wait", "7", "0:0"]).await;
     let counts = reader(&server.url(), QUEUE).read().await.unwrap();
     assert_eq!(
         (counts.waiting, counts.oldest_waiting_timestamp_ms),
@@ -143,11 +184,11 @@ async fn a_sentinel_leads_to_the_master() {
 #[tokio::test]
 async fn a_cluster_answers_where_the_keys_have_a_hash_tag() {
     let server = RedisServer::start_with(&["--cluster-enabled", "yes", "--save", ""]);
-    raw(&server, &["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]).await;
+    raw::<()>(&server, &["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]).await;
     let address = server.url().replace("redis://", "redis-cluster://");
     let reader = reader(&address, "{cio}");
     crate::support::eventually("the cluster is up", async || reader.read().await.ok()).await;
-    raw(&server, &["LPUSH", "bull:{cio}:wait", "1"]).await;
+    raw::<()>(&server, &["LPUSH", "bull:{cio}:wait", "1"]).await;
     assert_eq!(reader.read().await.unwrap().waiting, 1);
 }
 
@@ -168,12 +209,12 @@ fn sentinel_of(server: &RedisServer) -> RedisServer {
     ))
 }
 
-async fn raw(server: &RedisServer, command: &[&str]) {
+async fn raw<T: redis::FromRedisValue>(server: &RedisServer, command: &[&str]) -> T {
     let client = redis::Client::open(server.url()).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
     let mut raw = redis::cmd(command[0]);
     raw.arg(&command[1..]);
-    raw.exec_async(&mut connection).await.unwrap();
+    raw.query_async(&mut connection).await.unwrap()
 }
 
 /// Our count of what BullMQ calls `state`.

@@ -89,7 +89,11 @@ impl Stage {
     pub(super) fn new(name: &str, simulator: &[&str]) -> Self {
         let stage = Self::empty(name);
         for manifest in ["redis", "simulator"] {
-            stage.kubectl(&["apply", "-f", &format!("{ROOT}/examples/demo/{manifest}.yaml")]);
+            stage.kubectl(&[
+                "apply",
+                "-f",
+                &format!("{ROOT}/examples/demo/{manifest}.yaml"),
+            ]);
         }
         if !simulator.is_empty() {
             let arguments: Vec<String> =

@@ -1,20 +1,32 @@
-//! Node programs of `tests/node`, with the two BullMQ majors in the field.
+//! Node programs: those of `tests/node`, with the two BullMQ majors in the field, and the guide's
+//! producer.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 
 /// Runs `tests/node/<script>` against a Redis and reads the JSON it prints.
 pub(crate) async fn run(script: &str, arguments: &[&str], redis_url: &str) -> Value {
+    run_in("tests/node", script, arguments, redis_url).await
+}
+
+/// Runs the guide's producer, likewise.
+pub(crate) async fn produce(arguments: &[&str], redis_url: &str) -> Value {
+    run_in("examples/producer", "produce.mjs", arguments, redis_url).await
+}
+
+async fn run_in(folder: &str, script: &str, arguments: &[&str], redis_url: &str) -> Value {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let script = script.to_owned();
     let arguments: Vec<_> = arguments.iter().map(|&it| it.to_owned()).collect();
     let redis_url = redis_url.to_owned();
     let output = tokio::task::spawn_blocking(move || {
+        install(&folder);
         output(
             Command::new("node")
-                .current_dir(installed())
+                .current_dir(folder)
                 .arg(script)
                 .args(arguments)
                 .env("REDIS_URL", redis_url),
@@ -24,18 +36,11 @@ pub(crate) async fn run(script: &str, arguments: &[&str], redis_url: &str) -> Va
     serde_json::from_slice(&output.stdout).expect("JSON on standard output")
 }
 
-/// `tests/node` with its packages. They are installed once for each state of the lock file.
-fn installed() -> &'static Path {
-    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(|| {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/node");
-        install(&folder);
-        folder
-    })
-}
-
-/// Runs `npm ci` in `folder` unless the last one was for the same lock file.
-pub(crate) fn install(folder: &Path) {
+/// Installs the packages of `folder`, one test at a time, unless the last installation was for the
+/// same lock file.
+fn install(folder: &Path) {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let marker = folder.join("node_modules/.installed-lock.json");
     let lock = std::fs::read(folder.join("package-lock.json")).expect("package-lock.json");
     if std::fs::read(&marker).is_ok_and(|installed| installed == lock) {
@@ -51,7 +56,7 @@ pub(crate) fn install(folder: &Path) {
 }
 
 /// What the command printed; panics with its standard error when it failed.
-pub(crate) fn output(command: &mut Command) -> Output {
+fn output(command: &mut Command) -> Output {
     let output = command
         .stdin(Stdio::null())
         .output()
