@@ -91,11 +91,8 @@ impl Sidecar {
         };
         let readiness = Readiness::default();
         readiness.ready();
-        tracing::info!(
-            queue.name = %self.queue,
-            "serving metrics on {}",
-            listener.local_addr()?
-        );
+        let address = listener.local_addr()?;
+        tracing::info!(queue.name = %self.queue, http.address = %address, "serving metrics");
         let queue = names.queue.clone();
         let router = routes::router(registry, readiness, latest.clone(), names);
         tokio::select! {

@@ -1,8 +1,9 @@
 //! One connection to Redis for our own reads and scripts.
 //!
-//! It connects when it is first used, and anew after anything but a plain refusal by the server:
-//! that covers a broken socket, a failover (a master turned read-only, a Sentinel naming another)
-//! and a rotated address. Every step has a time limit, so a call ends with a value, never a hang.
+//! It connects when it is first used, and anew after any error: that covers a broken socket, a
+//! failover (a master turned read-only, a Sentinel naming another) and an address whose user,
+//! password or rights were put right meanwhile. Every step has a time limit, so a call ends with a
+//! value, never a hang.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,8 +13,8 @@ use redis::aio::MultiplexedConnection;
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
 use redis::{
-    AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, RedisError, RedisResult,
-    ScriptInvocation, ServerErrorKind, TlsCertificates,
+    AsyncConnectionConfig, Client, FromRedisValue, RedisError, RedisResult, ScriptInvocation,
+    TlsCertificates,
 };
 use tokio::sync::Mutex;
 
@@ -26,7 +27,7 @@ use super::source::{RedisSource, Target};
 pub const STEP_TIMEOUT: Duration = Duration::from_secs(2);
 /// For a whole call with the connecting before it: several Sentinels or cluster nodes may have to
 /// be tried.
-const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A connection to Redis, cheap to clone; clones share one socket.
 #[derive(Clone)]
@@ -70,7 +71,7 @@ impl Redis {
         let outcome = tokio::time::timeout(CALL_TIMEOUT, self.attempt(script))
             .await
             .unwrap_or(Err(QueueError::Timeout(CALL_TIMEOUT)));
-        if outcome.as_ref().is_err_and(ends_the_link) {
+        if outcome.is_err() {
             *self.shared.link.lock().await = None;
         }
         outcome
@@ -102,20 +103,6 @@ impl fmt::Debug for Redis {
     }
 }
 
-/// After these the next call connects anew. A plain error of the server (a script's own, a missing
-/// right) says nothing against the connection.
-fn ends_the_link(error: &QueueError) -> bool {
-    let QueueError::Redis(error) = error else {
-        return true;
-    };
-    !matches!(
-        error.kind(),
-        ErrorKind::Server(ServerErrorKind::ResponseError | ServerErrorKind::NoPerm)
-            | ErrorKind::Extension
-            | ErrorKind::UnexpectedReturnType
-    )
-}
-
 async fn open(target: &Target) -> Result<Link, QueueError> {
     let address = &target.address;
     match &address.topology {
@@ -131,7 +118,8 @@ async fn open(target: &Target) -> Result<Link, QueueError> {
     }
 }
 
-/// Connects to one server.
+/// Connects to one server and asks it for a sign of life: a missing password is then refused in
+/// words that say so, while of a longer command Redis complains as of a broken protocol.
 pub(super) async fn open_single(
     url: &str,
     ca: Option<&[u8]>,
@@ -139,9 +127,11 @@ pub(super) async fn open_single(
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(STEP_TIMEOUT))
         .set_response_timeout(Some(STEP_TIMEOUT));
-    Ok(client(url, ca)?
+    let mut connection = client(url, ca)?
         .get_multiplexed_async_connection_with_config(&config)
-        .await?)
+        .await?;
+    redis::cmd("PING").exec_async(&mut connection).await?;
+    Ok(connection)
 }
 
 fn client(url: &str, ca: Option<&[u8]>) -> RedisResult<Client> {
@@ -178,30 +168,25 @@ fn certificates(ca: &[u8]) -> TlsCertificates {
 mod tests {
     use super::*;
 
-    #[test]
-    fn only_a_plain_refusal_keeps_the_connection() {
-        for (kind, ends) in [
-            (ErrorKind::Io, true),
-            (ErrorKind::AuthenticationFailed, true),
-            (ErrorKind::Server(ServerErrorKind::ReadOnly), true),
-            (ErrorKind::Server(ServerErrorKind::BusyLoading), true),
-            (ErrorKind::Server(ServerErrorKind::ResponseError), false),
-            (ErrorKind::Server(ServerErrorKind::NoPerm), false),
-        ] {
-            let error = QueueError::Redis(RedisError::from((kind, "as said")));
-            assert_eq!(ends_the_link(&error), ends, "{kind:?}");
-        }
-        assert!(ends_the_link(&QueueError::Timeout(STEP_TIMEOUT)));
-    }
-
     #[tokio::test]
     async fn a_server_that_is_not_there_is_an_error_value() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("redis://{}", listener.local_addr().unwrap());
         drop(listener);
+        let outcome = ask(&address).await;
+        assert!(matches!(outcome, Err(QueueError::Redis(_))), "{outcome:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_says_nothing_is_an_error_value() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("redis://{}", listener.local_addr().unwrap());
+        ask(&address).await.unwrap_err();
+    }
+
+    async fn ask(address: &str) -> Result<u64, QueueError> {
         let redis = Redis::new(RedisSource::fixed(address.parse().unwrap()));
         let script = redis::Script::new("return 1");
-        let outcome = redis.run::<u64>(&script.prepare_invoke()).await;
-        assert!(matches!(outcome, Err(QueueError::Redis(_))), "{outcome:?}");
+        redis.run(&script.prepare_invoke()).await
     }
 }

@@ -38,19 +38,19 @@ async fn ask(target: &Target, sentinel: &Host, name: &str) -> Result<Option<Host
 }
 
 /// Sentinels are often open while their master is not: without credentials first, as `ioredis`
-/// does, then with those of the address.
+/// does, then with those of the address where the Sentinel wants some.
 async fn connect(target: &Target, sentinel: &Host) -> Result<MultiplexedConnection, QueueError> {
-    let mut open = target.address.clone();
-    open.userinfo.clear();
-    open.db = 0;
-    let url = open.url_of(sentinel, target.tls());
-    let mut connection = open_single(&url, target.ca.as_deref()).await?;
-    let ping = redis::cmd("PING").exec_async(&mut connection).await;
-    if ping.is_ok() || target.address.userinfo.is_empty() {
-        return Ok(connection);
+    let ca = target.ca.as_deref();
+    let mut address = target.address.clone();
+    address.db = 0;
+    let userinfo = std::mem::take(&mut address.userinfo);
+    match open_single(&address.url_of(sentinel, target.tls()), ca).await {
+        Err(QueueError::Redis(error)) if !error.is_io_error() && !userinfo.is_empty() => {
+            address.userinfo = userinfo;
+            open_single(&address.url_of(sentinel, target.tls()), ca).await
+        }
+        opened => opened,
     }
-    open.userinfo.clone_from(&target.address.userinfo);
-    open_single(&open.url_of(sentinel, target.tls()), target.ca.as_deref()).await
 }
 
 fn bracketed(host: String) -> String {

@@ -8,7 +8,7 @@ use cio_operator::queue::source::RedisSource;
 use serde_json::{Value, json};
 
 use crate::support::node;
-use crate::support::redis::RedisServer;
+use crate::support::redis::{RedisServer, free_port};
 
 const QUEUE: &str = "cio-events";
 
@@ -135,17 +135,16 @@ async fn a_rotated_password_is_read_at_the_next_connection() {
     let mut server = RedisServer::start_with(&["--requirepass", "new", "--save", ""]);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("url");
-    let address = |password: &str| format!("redis://:{password}@127.0.0.1:{}", server.port());
-    let (old, new) = (address("old"), address("new"));
+    let address = |user: &str| format!("redis://{user}127.0.0.1:{}", server.port());
+    let (none, old, new) = (address(""), address(":old@"), address(":new@"));
 
-    std::fs::write(&file, old).unwrap();
     let reader = CountsReader::new(Redis::new(RedisSource::file(file.clone())), keys(QUEUE));
-    let error = reader.read().await.unwrap_err().to_string();
-    assert!(
-        error.contains("AuthenticationFailed") || error.contains("WRONGPASS"),
-        "{error}"
-    );
-    assert!(!error.contains("old"), "{error}");
+    for (address, says) in [(none, "NOAUTH"), (old, "AuthenticationFailed")] {
+        std::fs::write(&file, &address).unwrap();
+        let error = reader.read().await.unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+        assert!(!error.contains(":old"), "{error}");
+    }
 
     std::fs::write(&file, new).unwrap();
     reader.read().await.unwrap();
@@ -155,9 +154,47 @@ async fn a_rotated_password_is_read_at_the_next_connection() {
 }
 
 #[tokio::test]
+async fn tls_trusts_the_mounted_certificate_authority_and_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let own = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    std::fs::write(path("tls.crt"), own.cert.pem()).unwrap();
+    std::fs::write(path("tls.key"), own.signing_key.serialize_pem()).unwrap();
+    let port = free_port().to_string();
+    let (certificate, key) = (path("tls.crt"), path("tls.key"));
+    let _server = RedisServer::start_with(&[
+        "--tls-port",
+        &port,
+        "--tls-cert-file",
+        &certificate,
+        "--tls-key-file",
+        &key,
+        "--tls-ca-cert-file",
+        &certificate,
+        "--tls-auth-clients",
+        "no",
+        "--save",
+        "",
+    ]);
+
+    let source = |address: String| RedisSource::fixed(address.parse().unwrap());
+    let trusting =
+        source(format!("redis://localhost:{port}")).with_ca_file(Some(certificate.into()));
+    CountsReader::new(Redis::new(trusting), keys(QUEUE))
+        .read()
+        .await
+        .unwrap();
+    let system = source(format!("rediss://localhost:{port}"));
+    CountsReader::new(Redis::new(system), keys(QUEUE))
+        .read()
+        .await
+        .unwrap_err();
+}
+
+#[tokio::test]
 async fn a_sentinel_leads_to_the_master() {
     let server = RedisServer::start_with(&["--requirepass", "secret", "--save", ""]);
-    let sentinel = sentinel_of(&server);
+    let sentinel = sentinel_of(&server, "");
     let address = format!(
         "redis-sentinel://:secret@127.0.0.1:{}/main/1",
         sentinel.port()
@@ -182,6 +219,17 @@ async fn a_sentinel_leads_to_the_master() {
 }
 
 #[tokio::test]
+async fn a_sentinel_with_a_password_gets_that_of_the_address() {
+    let server = RedisServer::start_with(&["--requirepass", "secret", "--save", ""]);
+    let sentinel = sentinel_of(&server, "requirepass secret\n");
+    let address = format!(
+        "redis-sentinel://:secret@127.0.0.1:{}/main",
+        sentinel.port()
+    );
+    reader(&address, QUEUE).read().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_cluster_answers_where_the_keys_have_a_hash_tag() {
     let server = RedisServer::start_with(&["--cluster-enabled", "yes", "--save", ""]);
     raw::<()>(&server, &["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]).await;
@@ -201,11 +249,11 @@ fn keys(queue: &str) -> QueueKeys {
     QueueKeys::new(&"bull".parse().unwrap(), &queue.parse().unwrap())
 }
 
-/// A Sentinel that watches `server` under the name `main`, itself without a password.
-fn sentinel_of(server: &RedisServer) -> RedisServer {
+/// A Sentinel that watches `server` under the name `main`.
+fn sentinel_of(server: &RedisServer, more: &str) -> RedisServer {
     let port = server.port();
     RedisServer::start_sentinel(&format!(
-        "sentinel monitor main 127.0.0.1 {port} 1\nsentinel auth-pass main secret\n"
+        "sentinel monitor main 127.0.0.1 {port} 1\nsentinel auth-pass main secret\n{more}"
     ))
 }
 

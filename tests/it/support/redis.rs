@@ -96,7 +96,7 @@ impl RedisServer {
             .stderr(Stdio::null())
             .spawn()
             .expect("redis-server is missing: run `apt-get install redis-server`");
-        let log = BufReader::new(child.stdout.take()?);
+        let log = BufReader::new(child.stdout.take().expect("a pipe"));
         let ready = log
             .lines()
             .map_while(Result::ok)
