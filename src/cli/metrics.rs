@@ -20,12 +20,6 @@ use crate::runtime::{http_server, shutdown};
     REDIS_URL=redis://redis:6379 CIO_QUEUE=cio-events cio metrics --port 9100\n  \
     curl -s localhost:9100/metrics | grep cio_queue_depth")]
 pub(super) struct Metrics {
-    #[command(flatten)]
-    redis: RedisSettings,
-
-    #[command(flatten)]
-    queue: QueueSettings,
-
     /// The port of /metrics, /depth, /healthz and /readyz, on every address.
     #[arg(long, env = "CIO_METRICS_PORT", default_value_t = 9100)]
     port: u16,
@@ -39,6 +33,12 @@ pub(super) struct Metrics {
         value_parser = seconds
     )]
     interval: Duration,
+
+    #[command(flatten)]
+    redis: RedisSettings,
+
+    #[command(flatten)]
+    queue: QueueSettings,
 }
 
 impl Metrics {
