@@ -6,9 +6,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::core::ObjectMeta;
 
 use super::super::validate::Validated;
+use crate::adapter::pods::PIPELINE_LABEL;
 
-/// The label that names the pipeline; with it every selector is unique in its namespace.
-pub const PIPELINE_LABEL: &str = "cio.dev/pipeline";
 /// Selects everything the operator manages.
 pub const MANAGED_BY_SELECTOR: &str = "app.kubernetes.io/managed-by=cio-operator";
 
@@ -42,7 +41,8 @@ pub(super) fn labels(pipeline: &Validated) -> BTreeMap<String, String> {
     labels
 }
 
-/// What selects the pods: never changes in the life of a Deployment.
+/// What selects the pods: never changes in the life of a Deployment. The pipeline's own label makes
+/// it unique in the namespace, or the HPA would refuse to act (`AmbiguousSelector`).
 pub(super) fn selector_labels(pipeline: &Validated) -> BTreeMap<String, String> {
     BTreeMap::from([
         ("app.kubernetes.io/name".to_owned(), "cio-worker".to_owned()),

@@ -20,7 +20,7 @@ use kube::api::DynamicObject;
 
 use super::validate::Validated;
 
-pub use meta::{MANAGED_BY_SELECTOR, PIPELINE_LABEL, pipeline_selector};
+pub use meta::{MANAGED_BY_SELECTOR, pipeline_selector};
 pub use pod_monitor::pod_monitor_resource;
 
 /// The port of the worker container's own metrics; the sidecar's is the user's to choose.
