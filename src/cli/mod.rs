@@ -3,6 +3,8 @@
 //! In: arguments and environment. Out: an exit code. It decides nothing that a room decides.
 
 mod completions;
+mod metrics;
+mod settings;
 
 use std::process::ExitCode;
 
@@ -37,6 +39,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Completions(completions::Completions),
+    Metrics(metrics::Metrics),
 }
 
 /// Why a command ended without doing what was asked; decides the exit code.
@@ -57,6 +60,7 @@ pub async fn run(cli: Cli) -> ExitCode {
     }
     let outcome = match cli.command {
         Command::Completions(command) => command.run(),
+        Command::Metrics(command) => command.run().await,
     };
     match outcome {
         Ok(()) => ExitCode::from(EXIT_OK),

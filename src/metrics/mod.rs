@@ -1,4 +1,14 @@
 //! The sidecar: one queue in Redis, read for Prometheus and for the adapter.
 //!
-//! In: the queue's counts. Out: `/metrics`, and a log line every 30 seconds. It tells the truth
-//! about the whole queue; dividing by pods is the adapter's business. It changes nothing in Redis.
+//! In: the queue's counts. Out: `/metrics`, `/depth`, and a log line every 30 seconds. It tells the
+//! truth about the whole queue; dividing by pods is the adapter's business. It changes nothing in
+//! Redis. What it does not know it leaves out: unknown is never 0.
+
+mod collector;
+mod latest;
+mod poller;
+pub mod report;
+mod routes;
+mod sidecar;
+
+pub use sidecar::{MetricsError, Sidecar, Timing};

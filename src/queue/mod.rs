@@ -1,3 +1,16 @@
 //! A BullMQ queue as the rest of the program sees it: names, jobs, counts, connection.
 //!
-//! In: a Redis address and a queue's name. Out: jobs and counts. It knows nothing of Customer.io.
+//! In: a Redis address and a queue's name. Out: jobs and counts. It knows nothing of Customer.io,
+//! it starts no work of its own, and it never shows the user or password of an address.
+
+pub mod address;
+pub mod bullmq_options;
+pub mod connection;
+pub mod counts;
+mod error;
+pub mod job;
+pub mod names;
+mod sentinel;
+pub mod source;
+
+pub use error::QueueError;

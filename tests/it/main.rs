@@ -1,1 +1,5 @@
+//! Integration tests: real parts, one binary.
 
+mod metrics;
+mod queue;
+mod support;

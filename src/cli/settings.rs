@@ -1,0 +1,202 @@
+//! Settings that several commands share, to be flattened into their arguments.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::Args;
+
+use super::CommandError;
+use crate::queue::address::AddressError;
+use crate::queue::names::{Prefix, QueueKeys, QueueName};
+use crate::queue::source::RedisSource;
+
+/// The guide's address, for a Redis on the same machine.
+const DEFAULT_URL: &str = "redis://localhost:6379";
+
+/// Where Redis is.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Redis")]
+pub(super) struct RedisSettings {
+    /// Redis: redis://, rediss://, redis-cluster:// or redis-sentinel:// [default: localhost, port 6379].
+    #[arg(
+        id = "redis-url",
+        long,
+        env = "REDIS_URL",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
+    url: Option<Hidden>,
+
+    /// A file that holds the address; read at every connection, wins over the address itself.
+    #[arg(
+        id = "redis-url-file",
+        long,
+        env = "CIO_REDIS_URL_FILE",
+        value_name = "FILE"
+    )]
+    url_file: Option<PathBuf>,
+
+    /// A certificate authority (PEM) to trust instead of the system's; means TLS.
+    #[arg(
+        id = "redis-ca-file",
+        long,
+        env = "CIO_REDIS_CA_FILE",
+        value_name = "FILE"
+    )]
+    ca_file: Option<PathBuf>,
+}
+
+impl RedisSettings {
+    /// Where the address comes from: the settings, else the guide's default.
+    pub(super) fn source(&self) -> Result<RedisSource, CommandError> {
+        match self.source_if_given()? {
+            Some(source) => Ok(source),
+            None => self.fixed(DEFAULT_URL),
+        }
+    }
+
+    /// Likewise, but nothing where nobody set an address.
+    pub(super) fn source_if_given(&self) -> Result<Option<RedisSource>, CommandError> {
+        if let Some(path) = set(self.url_file.as_ref()) {
+            let source = RedisSource::file(path.clone());
+            return Ok(Some(source.with_ca_file(self.ca_file())));
+        }
+        match &self.url {
+            Some(Hidden(url)) if !url.is_empty() => self.fixed(url).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    fn fixed(&self, url: &str) -> Result<RedisSource, CommandError> {
+        let address = url
+            .parse()
+            .map_err(|error: AddressError| CommandError::Usage(error.to_string()))?;
+        Ok(RedisSource::fixed(address).with_ca_file(self.ca_file()))
+    }
+
+    fn ca_file(&self) -> Option<PathBuf> {
+        set(self.ca_file.as_ref()).cloned()
+    }
+}
+
+/// A manifest may set a variable to nothing; that is not setting it.
+fn set(path: Option<&PathBuf>) -> Option<&PathBuf> {
+    path.filter(|path| !path.as_os_str().is_empty())
+}
+
+/// Which queue.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Queue")]
+pub(super) struct QueueSettings {
+    /// The BullMQ queue.
+    #[arg(
+        long,
+        env = "CIO_QUEUE",
+        default_value = "cio-events",
+        value_name = "NAME"
+    )]
+    pub(super) queue: QueueName,
+
+    /// What BullMQ's keys begin with.
+    #[arg(
+        long,
+        env = "CIO_QUEUE_PREFIX",
+        default_value = "bull",
+        value_name = "PREFIX"
+    )]
+    pub(super) queue_prefix: Prefix,
+
+    /// The pipeline's name in metrics [default: the queue's name].
+    #[arg(long, env = "CIO_PIPELINE", value_name = "NAME")]
+    pipeline: Option<String>,
+}
+
+impl QueueSettings {
+    /// The keys of the queue.
+    pub(super) fn keys(&self) -> QueueKeys {
+        QueueKeys::new(&self.queue_prefix, &self.queue)
+    }
+
+    /// The metric's label.
+    pub(super) fn pipeline(&self) -> &str {
+        match self.pipeline.as_deref() {
+            Some(name) if !name.is_empty() => name,
+            _ => self.queue.as_str(),
+        }
+    }
+}
+
+/// Text that is not shown: an address may hold a password, and clap repeats what it refuses.
+#[derive(Clone)]
+struct Hidden(String);
+
+impl FromStr for Hidden {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        redis: RedisSettings,
+        #[command(flatten)]
+        queue: QueueSettings,
+    }
+
+    #[test]
+    fn the_pipeline_is_called_after_the_queue_unless_it_has_a_name() {
+        for (arguments, pipeline) in [
+            (&["--queue", "q"][..], "q"),
+            (&["--queue", "q", "--pipeline", ""], "q"),
+            (&["--queue", "q", "--pipeline", "events"], "events"),
+        ] {
+            assert_eq!(line(arguments).queue.pipeline(), pipeline);
+        }
+    }
+
+    #[test]
+    fn a_password_is_in_no_debug_text_and_in_no_error() {
+        let settings = line(&["--redis-url", "http://:geheim@redis"]).redis;
+        assert!(!format!("{settings:?}").contains("geheim"));
+        let error = settings.source().unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("geheim"));
+    }
+
+    #[tokio::test]
+    async fn the_file_wins_over_the_address() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("url");
+        std::fs::write(&path, "redis://from-file").unwrap();
+        let path = path.to_str().unwrap();
+        let settings = line(&["--redis-url", "redis://a", "--redis-url-file", path]).redis;
+        let address = settings.source().unwrap().address().await.unwrap();
+        assert_eq!(address.to_string(), "redis://from-file:6379/0");
+    }
+
+    #[test]
+    fn a_colon_in_the_queue_name_is_a_usage_error() {
+        let error = Line::try_parse_from(["cio", "--queue", "cio:events"]).unwrap_err();
+        assert!(error.to_string().contains("cio-events"), "{error}");
+    }
+
+    fn line(arguments: &[&str]) -> Line {
+        Line::try_parse_from([&["cio"], arguments].concat()).unwrap()
+    }
+}

@@ -1,0 +1,135 @@
+//! The last good reading, and whether it is still worth something.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::report::DepthReport;
+use crate::queue::counts::{QueueCounts, depth};
+
+/// One successful reading.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reading {
+    pub(super) counts: QueueCounts,
+    /// For people and Prometheus: ms since the Unix epoch by this machine's clock.
+    pub(super) at_ms: u64,
+    /// For judging the age, whatever the clock does.
+    pub(super) at: Instant,
+}
+
+/// The names under which a queue is published.
+#[derive(Debug, Clone)]
+pub(super) struct Names {
+    pub(super) pipeline: String,
+    pub(super) queue: String,
+}
+
+/// Reads what the poller last wrote; cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Latest {
+    reading: watch::Receiver<Option<Reading>>,
+    stale_after: Duration,
+}
+
+impl Latest {
+    pub(super) fn new(stale_after: Duration) -> (watch::Sender<Option<Reading>>, Self) {
+        let (sender, reading) = watch::channel(None);
+        (
+            sender,
+            Self {
+                reading,
+                stale_after,
+            },
+        )
+    }
+
+    /// The last good reading, however old.
+    pub(super) fn reading(&self) -> Option<Reading> {
+        *self.reading.borrow()
+    }
+
+    /// The counts, as long as they are known.
+    pub(super) fn counts(&self) -> Option<QueueCounts> {
+        self.reading()
+            .filter(|reading| reading.at.elapsed() <= self.stale_after)
+            .map(|reading| reading.counts)
+    }
+
+    pub(super) fn report(&self, names: &Names) -> DepthReport {
+        let reading = self.reading();
+        let counts = self.counts();
+        DepthReport {
+            pipeline: names.pipeline.clone(),
+            queue: names.queue.clone(),
+            depth: counts.as_ref().map(depth),
+            read_at_ms: reading.map(|reading| reading.at_ms),
+            age_ms: reading.map(|reading| milliseconds(reading.at.elapsed())),
+            paused: counts.is_some_and(|counts| counts.is_paused),
+        }
+    }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    const STALE_AFTER: Duration = Duration::from_secs(30);
+
+    /// What the poller would have written just now.
+    pub(in crate::metrics) fn known(counts: QueueCounts) -> Latest {
+        let (sender, latest) = Latest::new(STALE_AFTER);
+        let (at_ms, at) = (1_500, Instant::now());
+        sender.send_replace(Some(Reading { counts, at_ms, at }));
+        latest
+    }
+
+    pub(in crate::metrics) fn names() -> Names {
+        Names {
+            pipeline: "events".to_owned(),
+            queue: "cio-events".to_owned(),
+        }
+    }
+
+    #[test]
+    fn before_the_first_reading_nothing_is_known() {
+        let (_sender, latest) = Latest::new(STALE_AFTER);
+        let report = latest.report(&names());
+        assert_eq!(
+            (report.depth, report.read_at_ms, report.age_ms),
+            (None, None, None)
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reading_counts_for_as_long_as_it_is_not_stale() {
+        let counts = QueueCounts {
+            waiting: 7,
+            ..QueueCounts::default()
+        };
+        let latest = known(counts);
+        tokio::time::advance(STALE_AFTER).await;
+        let report = latest.report(&names());
+        assert_eq!((report.depth, report.age_ms), (Some(7), Some(30_000)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stale_reading_is_unknown_but_its_time_is_told() {
+        let counts = QueueCounts {
+            is_paused: true,
+            ..QueueCounts::default()
+        };
+        let latest = known(counts);
+        tokio::time::advance(STALE_AFTER + Duration::from_millis(1)).await;
+        let report = latest.report(&names());
+        assert_eq!((report.depth, report.paused), (None, false));
+        assert_eq!(
+            (report.read_at_ms, report.age_ms),
+            (Some(1_500), Some(30_001))
+        );
+    }
+}

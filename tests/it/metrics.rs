@@ -1,0 +1,199 @@
+//! The sidecar on a real Redis.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use cio_operator::metrics::report::DepthReport;
+use cio_operator::metrics::{Sidecar, Timing};
+use cio_operator::queue::connection::Redis;
+use cio_operator::queue::counts::CountsReader;
+use cio_operator::queue::names::{QueueKeys, QueueName};
+use cio_operator::queue::source::RedisSource;
+use cio_operator::runtime::clock::Clock;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::sync::DropGuard;
+
+use crate::support::process::{self, Cio};
+use crate::support::redis::{RedisServer, free_port};
+use crate::support::{eventually, http, node};
+
+const QUEUE: &str = "cio-events";
+const DEPTH: &str = "cio_queue_depth{pipeline=\"events\",queue=\"cio-events\"}";
+const ERRORS: &str = "cio_queue_scrape_errors_total{pipeline=\"events\",queue=\"cio-events\"}";
+const READ: &str = "cio_queue_read_timestamp_seconds{pipeline=\"events\",queue=\"cio-events\"}";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_text_has_the_depth_and_all_that_bullmqs_own_exporter_says() {
+    for major in ["5", "6"] {
+        let server = RedisServer::start();
+        let theirs = node::run("counts.mjs", &[major, QUEUE, "running"], &server.url()).await;
+        let (address, _stop) = sidecar(&server.url(), Duration::from_secs(30)).await;
+        let text = page_with(&address, DEPTH).await;
+
+        assert_eq!(sample(&text, DEPTH), Some(12.0), "{text}");
+        assert!(text.contains("cio_queue_oldest_job_age_seconds{"), "{text}");
+        let exported = theirs["exported"].as_str().unwrap();
+        let mut compared = 0;
+        for line in exported.lines().filter(|line| line.starts_with("bullmq_")) {
+            let (series, value) = line.rsplit_once(' ').unwrap();
+            let series = series.replace(", ", ",");
+            assert_eq!(
+                sample(&text, &series),
+                value.parse().ok(),
+                "{series} in {text}"
+            );
+            compared += 1;
+        }
+        assert!(compared >= 9, "{exported}");
+        promtool_accepts(&text);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_redis_the_depth_is_absent_and_comes_back_by_itself() {
+    let mut server = RedisServer::start();
+    let (address, _stop) = sidecar(&server.url(), Duration::from_millis(300)).await;
+    let text = page_with(&address, DEPTH).await;
+    assert_eq!(
+        (sample(&text, DEPTH), sample(&text, ERRORS)),
+        (Some(0.0), Some(0.0))
+    );
+
+    server.kill();
+    let text = eventually("the depth is gone", async || {
+        let (_, text) = http::get(&format!("{address}/metrics")).await?;
+        sample(&text, DEPTH).is_none().then_some(text)
+    })
+    .await;
+    assert!(!text.contains("bullmq_job_count"), "{text}");
+    assert!(sample(&text, READ) > Some(1.7e9), "{text}");
+    assert!(sample(&text, ERRORS) >= Some(1.0), "{text}");
+    let (status, report) = http::get(&format!("{address}/depth")).await.unwrap();
+    let report: DepthReport = serde_json::from_str(&report).unwrap();
+    assert_eq!((status, report.depth), (503, None));
+    assert_eq!(
+        http::get(&format!("{address}/readyz")).await.unwrap().0,
+        200
+    );
+
+    server.start_again();
+    page_with(&address, DEPTH).await;
+    let report = eventually("the depth for the adapter", async || {
+        let (status, report) = http::get(&format!("{address}/depth")).await?;
+        (status == 200).then_some(report)
+    })
+    .await;
+    let report: DepthReport = serde_json::from_str(&report).unwrap();
+    assert_eq!(
+        (report.pipeline.as_str(), report.queue.as_str()),
+        ("events", QUEUE)
+    );
+    assert_eq!((report.depth, report.paused), (Some(0), false));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_is_ready_without_redis_warns_once_and_ends_with_0_at_sigterm() {
+    let mut server = RedisServer::start();
+    server.kill();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("url");
+    std::fs::write(&file, server.url()).unwrap();
+    let port = free_port().to_string();
+    let cio = Cio::start(
+        &["metrics", "--interval", "0.1"],
+        &[
+            ("REDIS_URL", "redis://nobody.invalid"),
+            ("CIO_REDIS_URL_FILE", file.to_str().unwrap()),
+            ("CIO_METRICS_PORT", &port),
+            ("CIO_PIPELINE", "events"),
+        ],
+    );
+    let address = format!("http://127.0.0.1:{port}");
+    eventually("three failed readings", async || {
+        let (_, text) = http::get(&format!("{address}/metrics")).await?;
+        (sample(&text, ERRORS) >= Some(3.0)).then_some(())
+    })
+    .await;
+    assert_eq!(
+        http::get(&format!("{address}/readyz")).await.unwrap().0,
+        200
+    );
+    server.start_again();
+    page_with(&address, DEPTH).await;
+
+    let (code, log) = cio.terminate();
+    assert_eq!(code, Some(0), "{log}");
+    assert_eq!(log.matches("failed to read the queue").count(), 1, "{log}");
+    assert_eq!(log.matches("reading the queue again").count(), 1, "{log}");
+}
+
+#[test]
+fn wrong_settings_are_usage_errors_that_say_what_to_write() {
+    for (variable, value, says) in [
+        ("CIO_QUEUE", "cio:events", "\"cio-events\""),
+        ("REDIS_URL", "http://:geheim@redis", "redis://redis:6379"),
+        ("REDIS_URL", "redis-cluster://a:7000", "{bull}"),
+        ("CIO_METRICS_INTERVAL", "60", "from 0.1 to 15"),
+    ] {
+        let (code, error) = process::run(&["metrics"], &[(variable, value)]);
+        assert_eq!(code, Some(2), "{variable}={value}: {error}");
+        assert!(error.contains(says), "{variable}={value}: {error}");
+        assert!(!error.contains("geheim"), "{error}");
+    }
+}
+
+async fn sidecar(redis_url: &str, stale_after: Duration) -> (String, DropGuard) {
+    let queue: QueueName = QUEUE.parse().unwrap();
+    let source = RedisSource::fixed(redis_url.parse().unwrap());
+    let keys = QueueKeys::new(&"bull".parse().unwrap(), &queue);
+    let sidecar = Sidecar {
+        reader: CountsReader::new(Redis::new(source), keys),
+        pipeline: "events".to_owned(),
+        queue,
+        timing: Timing {
+            interval: Duration::from_millis(50),
+            stale_after,
+            ..Timing::default()
+        },
+        clock: Clock::system(),
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let stop = CancellationToken::new();
+    tokio::spawn(sidecar.run(listener, stop.clone()));
+    (address, stop.drop_guard())
+}
+
+/// The metrics as soon as they have `series`.
+async fn page_with(address: &str, series: &str) -> String {
+    eventually(series, async || {
+        let (_, text) = http::get(&format!("{address}/metrics")).await?;
+        sample(&text, series).map(|_| text)
+    })
+    .await
+}
+
+fn sample(text: &str, series: &str) -> Option<f64> {
+    text.lines()
+        .find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
+}
+
+fn promtool_accepts(text: &str) {
+    let mut promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool is missing: run `apt-get install prometheus`");
+    promtool
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(text.as_bytes())
+        .unwrap();
+    let output = promtool.wait_with_output().unwrap();
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{complaints}");
+}

@@ -1,0 +1,192 @@
+//! The queue's counts against BullMQ's own, on a real Redis.
+
+use cio_operator::queue::bullmq_options::bullmq_options;
+use cio_operator::queue::connection::Redis;
+use cio_operator::queue::counts::{CountsReader, QueueCounts, depth};
+use cio_operator::queue::names::QueueKeys;
+use cio_operator::queue::source::RedisSource;
+use serde_json::{Value, json};
+
+use crate::support::node;
+use crate::support::redis::RedisServer;
+
+const QUEUE: &str = "cio-events";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn counts_equal_bullmqs_own_in_every_state_of_both_majors_paused_or_not() {
+    let server = RedisServer::start();
+    for (major, mode) in [
+        ("5", "running"),
+        ("5", "paused"),
+        ("6", "running"),
+        ("6", "paused"),
+    ] {
+        let queue = format!("{QUEUE}-{major}-{mode}");
+        let theirs = node::run("counts.mjs", &[major, &queue, mode], &server.url()).await;
+        let ours = reader(&server.url(), &queue).read().await.unwrap();
+        let case = format!("BullMQ {major}, {mode}: {theirs}");
+
+        for (state, count) in theirs["counts"].as_object().unwrap() {
+            assert_eq!(count, &by_state(&ours, state), "{state} of {case}");
+        }
+        assert_eq!(theirs["isPaused"], json!(ours.is_paused), "{case}");
+        assert_eq!(
+            theirs["waitingCount"],
+            json!(ours.waiting + ours.paused),
+            "{case}"
+        );
+        assert_eq!(theirs["delayedDue"], json!(ours.delayed_due), "{case}");
+        assert_eq!(
+            theirs["oldest"],
+            json!(ours.oldest_waiting_timestamp_ms),
+            "{case}"
+        );
+        // 5 waiting, 2 prioritized, 3 due, 2 active; nothing but the active ones while paused.
+        assert_eq!(
+            depth(&ours),
+            if mode == "paused" { 2 } else { 12 },
+            "{case}"
+        );
+        assert_eq!((ours.completed_total, ours.failed_total), (3, 2), "{case}");
+    }
+}
+
+#[tokio::test]
+async fn a_queue_that_does_not_exist_is_empty() {
+    let server = RedisServer::start();
+    let counts = reader(&server.url(), QUEUE).read().await.unwrap();
+    let redis_time_ms = counts.redis_time_ms;
+    assert!(redis_time_ms > 1_700_000_000_000);
+    assert_eq!(
+        counts,
+        QueueCounts {
+            redis_time_ms,
+            ..QueueCounts::default()
+        }
+    );
+}
+
+#[tokio::test]
+async fn a_marker_of_bullmq_4_is_not_a_job() {
+    let server = RedisServer::start();
+    raw(&server, &["HSET", "bull:cio-events:7", "timestamp", "1000"]).await;
+    raw(&server, &["RPUSH", "bull:cio-events:wait", "7", "0:0"]).await;
+    let counts = reader(&server.url(), QUEUE).read().await.unwrap();
+    assert_eq!(
+        (counts.waiting, counts.oldest_waiting_timestamp_ms),
+        (1, Some(1000))
+    );
+}
+
+#[tokio::test]
+async fn the_connection_comes_back_after_redis_did() {
+    let mut server = RedisServer::start();
+    let reader = reader(&server.url(), QUEUE);
+    reader.read().await.unwrap();
+    server.kill();
+    reader.read().await.unwrap_err();
+    server.start_again();
+    reader.read().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_rotated_password_is_read_at_the_next_connection() {
+    let mut server = RedisServer::start_with(&["--requirepass", "new", "--save", ""]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("url");
+    let address = |password: &str| format!("redis://:{password}@127.0.0.1:{}", server.port());
+    let (old, new) = (address("old"), address("new"));
+
+    std::fs::write(&file, old).unwrap();
+    let reader = CountsReader::new(Redis::new(RedisSource::file(file.clone())), keys(QUEUE));
+    let error = reader.read().await.unwrap_err().to_string();
+    assert!(
+        error.contains("AuthenticationFailed") || error.contains("WRONGPASS"),
+        "{error}"
+    );
+    assert!(!error.contains("old"), "{error}");
+
+    std::fs::write(&file, new).unwrap();
+    reader.read().await.unwrap();
+    server.start_again();
+    reader.read().await.unwrap_err();
+    reader.read().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_sentinel_leads_to_the_master() {
+    let server = RedisServer::start_with(&["--requirepass", "secret", "--save", ""]);
+    let sentinel = sentinel_of(&server);
+    let address = format!(
+        "redis-sentinel://:secret@127.0.0.1:{}/main/1",
+        sentinel.port()
+    );
+    let source = RedisSource::fixed(address.parse().unwrap());
+
+    let options = bullmq_options(&source).await.unwrap();
+    let master = format!("redis://:secret@127.0.0.1:{}/1", server.port());
+    assert_eq!(options.effective_url(), master);
+    CountsReader::new(Redis::new(source), keys(QUEUE))
+        .read()
+        .await
+        .unwrap();
+
+    let unknown = format!("redis-sentinel://127.0.0.1:{}/other", sentinel.port());
+    let error = reader(&unknown, QUEUE)
+        .read()
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("\"other\""), "{error}");
+}
+
+#[tokio::test]
+async fn a_cluster_answers_where_the_keys_have_a_hash_tag() {
+    let server = RedisServer::start_with(&["--cluster-enabled", "yes", "--save", ""]);
+    raw(&server, &["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]).await;
+    let address = server.url().replace("redis://", "redis-cluster://");
+    let reader = reader(&address, "{cio}");
+    crate::support::eventually("the cluster is up", async || reader.read().await.ok()).await;
+    raw(&server, &["LPUSH", "bull:{cio}:wait", "1"]).await;
+    assert_eq!(reader.read().await.unwrap().waiting, 1);
+}
+
+fn reader(address: &str, queue: &str) -> CountsReader {
+    let source = RedisSource::fixed(address.parse().unwrap());
+    CountsReader::new(Redis::new(source), keys(queue))
+}
+
+fn keys(queue: &str) -> QueueKeys {
+    QueueKeys::new(&"bull".parse().unwrap(), &queue.parse().unwrap())
+}
+
+/// A Sentinel that watches `server` under the name `main`, itself without a password.
+fn sentinel_of(server: &RedisServer) -> RedisServer {
+    let port = server.port();
+    RedisServer::start_sentinel(&format!(
+        "sentinel monitor main 127.0.0.1 {port} 1\nsentinel auth-pass main secret\n"
+    ))
+}
+
+async fn raw(server: &RedisServer, command: &[&str]) {
+    let client = redis::Client::open(server.url()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let mut raw = redis::cmd(command[0]);
+    raw.arg(&command[1..]);
+    raw.exec_async(&mut connection).await.unwrap();
+}
+
+/// Our count of what BullMQ calls `state`.
+fn by_state(counts: &QueueCounts, state: &str) -> Value {
+    json!(match state {
+        "waiting" => counts.waiting,
+        "paused" => counts.paused,
+        "prioritized" => counts.prioritized,
+        "delayed" => counts.delayed,
+        "active" => counts.active,
+        "completed" => counts.completed,
+        "failed" => counts.failed,
+        "waiting-children" => counts.waiting_children,
+        other => panic!("a state we do not know: {other}"),
+    })
+}
