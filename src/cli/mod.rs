@@ -5,6 +5,7 @@
 mod completions;
 mod metrics;
 mod settings;
+mod worker;
 
 use std::process::ExitCode;
 
@@ -40,6 +41,7 @@ pub struct Cli {
 enum Command {
     Completions(completions::Completions),
     Metrics(metrics::Metrics),
+    Worker(worker::Worker),
 }
 
 /// Why a command ended without doing what was asked; decides the exit code.
@@ -61,6 +63,7 @@ pub async fn run(cli: Cli) -> ExitCode {
     let outcome = match cli.command {
         Command::Completions(command) => command.run(),
         Command::Metrics(command) => command.run().await,
+        Command::Worker(command) => command.run().await,
     };
     match outcome {
         Ok(()) => ExitCode::from(EXIT_OK),

@@ -18,6 +18,9 @@ pub struct BatchLimits {
     pub max_items: usize,
     /// How long an item waits for others.
     pub linger: Duration,
+    /// How long an item waits for an earlier one of its user: those who push run in parallel, and
+    /// overtake each other by a little.
+    pub settle: Duration,
 }
 
 /// Something to be sent.
@@ -93,11 +96,12 @@ impl<T> Batcher<T> {
         let first = self.lanes.get(self.open.front()?)?.entries.front()?;
         let full =
             self.open_bytes >= self.limits.max_bytes || self.open.len() >= self.limits.max_items;
-        Some(if full || first.alone {
-            first.since
+        let wait = if full || first.alone {
+            self.limits.settle
         } else {
-            first.since + self.limits.linger
-        })
+            self.limits.linger.max(self.limits.settle)
+        };
+        Some(first.since + wait)
     }
 
     /// How many requests the open lanes would fill.
@@ -106,18 +110,19 @@ impl<T> Batcher<T> {
         by_bytes.max(self.open.len() / self.limits.max_items.max(1))
     }
 
-    /// Takes what goes into the next request, ready or not; empty when nothing can be sent. Its
+    /// Takes what goes into the next request, full or not; empty when nothing can be sent. Its
     /// users are in flight from now on.
     pub fn take(&mut self) -> Vec<Entry<T>> {
         let mut taken = Vec::new();
         let mut bytes = 0;
+        let settled = Instant::now().checked_sub(self.limits.settle);
         while let Some(user) = self.open.front().map(Arc::clone) {
             let Some(lane) = self.lanes.get_mut(&user) else {
                 self.open.pop_front();
                 continue;
             };
             let before = taken.len();
-            let full = fill(lane, &mut taken, &mut bytes, self.limits);
+            let full = fill(lane, &mut taken, &mut bytes, self.limits, settled);
             if taken.len() > before {
                 lane.in_flight = true;
                 let left: usize = lane.entries.iter().map(|entry| entry.bytes).sum();
@@ -128,7 +133,8 @@ impl<T> Batcher<T> {
                 self.open_bytes -= left + took;
                 self.open.pop_front();
             }
-            if full {
+            // A lane that gave nothing stays where it is.
+            if full || taken.len() == before {
                 break;
             }
         }
@@ -166,8 +172,10 @@ fn fill<T>(
     taken: &mut Vec<Entry<T>>,
     bytes: &mut usize,
     limits: BatchLimits,
+    settled: Option<Instant>,
 ) -> bool {
-    while let Some(entry) = lane.entries.pop_front() {
+    let settled = |entry: &mut Entry<T>| settled.is_none_or(|at| entry.since <= at);
+    while let Some(entry) = lane.entries.pop_front_if(settled) {
         let fits = *bytes + entry.bytes <= limits.max_bytes && !entry.alone;
         if !taken.is_empty() && !fits {
             lane.entries.push_front(entry);

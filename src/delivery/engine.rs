@@ -21,6 +21,12 @@ use crate::runtime::clock::Clock;
 /// How long an operation waits for others to share its request.
 pub const LINGER: Duration = Duration::from_millis(50);
 
+/// Operations of one user that come within so much time of each other are put in order. BullMQ's
+/// loop hands out jobs on parallel tasks, which overtake each other by about so much; what is
+/// farther apart relies on the times that every operation carries.
+const SETTLE_BATCH: Duration = Duration::from_millis(20);
+const SETTLE_SINGLE: Duration = Duration::from_millis(2);
+
 /// What became of an operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -134,11 +140,13 @@ fn limits(options: EngineOptions) -> BatchLimits {
             max_bytes: MAX_BATCH - BATCH_OVERHEAD,
             max_items: usize::MAX,
             linger: options.linger,
+            settle: SETTLE_BATCH.min(options.linger),
         },
         Mode::Single => BatchLimits {
             max_bytes: usize::MAX,
             max_items: 1,
             linger: Duration::ZERO,
+            settle: SETTLE_SINGLE,
         },
     }
 }
@@ -174,6 +182,9 @@ fn entry(
 async fn dispatch(shared: Arc<Shared>, tasks: TaskTracker) {
     while let Some((slot, turn)) = shared.stop.run_until_cancelled(shared.next_send()).await {
         let entries = shared.queue().take();
+        if entries.is_empty() {
+            continue;
+        }
         tasks.spawn(send(Arc::clone(&shared), entries, slot, turn));
     }
     for entry in shared.queue().drain() {

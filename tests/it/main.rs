@@ -1,5 +1,7 @@
 //! Integration tests: real parts, one binary.
 
+mod limit;
 mod metrics;
 mod queue;
 mod support;
+mod worker;

@@ -11,6 +11,7 @@ fn batcher(max_bytes: usize, max_items: usize) -> Batcher<u64> {
         max_bytes,
         max_items,
         linger: LINGER,
+        settle: Duration::ZERO,
     })
 }
 
