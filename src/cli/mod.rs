@@ -10,6 +10,7 @@ mod operator;
 mod render;
 mod settings;
 mod simulator;
+mod worker;
 mod yaml;
 
 use std::process::ExitCode;
@@ -47,6 +48,7 @@ enum Command {
     Operator(operator::Operator),
     Adapter(adapter::Adapter),
     Metrics(metrics::Metrics),
+    Worker(worker::Worker),
     Simulator(simulator::Simulator),
     Render(render::Render),
     /// Print the `CioPipeline` custom resource definition as YAML.
@@ -82,6 +84,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         }
         Command::Metrics(command) => command.run().await,
         Command::Adapter(command) => command.run().await,
+        Command::Worker(command) => command.run().await,
     };
     match outcome {
         Ok(()) => ExitCode::from(EXIT_OK),

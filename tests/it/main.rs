@@ -11,8 +11,10 @@
 mod adapter;
 mod e2e;
 mod generated;
+mod limit;
 mod metrics;
 mod queue;
 mod render;
 mod rooms;
 mod support;
+mod worker;

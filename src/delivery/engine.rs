@@ -1,0 +1,249 @@
+//! The engine: takes prepared operations, sends them in turn, answers each with its outcome.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::Mode;
+use super::batch::{BatchLimits, Batcher, Entry};
+use super::client::TrackClient;
+use super::encode::{BATCH_OVERHEAD, Encoded, ITEM_OVERHEAD, MAX_BATCH, Prepared};
+use super::limiter::{Limiter, Turn};
+use super::metrics::DeliveryMetrics;
+use super::reason::Reason;
+use super::requests::{Requests, Waiting};
+use crate::runtime::clock::Clock;
+
+/// How long an operation waits for others to share its request.
+pub const LINGER: Duration = Duration::from_millis(50);
+
+/// Operations of one user that come within so much time of each other are put in order. BullMQ's
+/// loop hands out jobs on parallel tasks, which overtake each other by about so much; what is
+/// farther apart relies on the times that every operation carries.
+const SETTLE_BATCH: Duration = Duration::from_millis(20);
+const SETTLE_SINGLE: Duration = Duration::from_millis(2);
+
+/// What became of an operation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Customer.io has it.
+    Delivered,
+    /// It will never be taken as it is.
+    Rejected(Reason),
+    /// It was not taken, and this counts as an attempt.
+    Failed(Reason),
+    /// It was not taken, through no fault of its own, and nothing else will be either until
+    /// somebody has put right what the reason says.
+    Held(Reason),
+    /// It was not sent.
+    Returned,
+}
+
+impl Outcome {
+    /// The label value in metrics.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Rejected(_) => "rejected",
+            Self::Failed(_) => "failed",
+            Self::Held(_) => "held",
+            Self::Returned => "returned",
+        }
+    }
+}
+
+/// How the engine works.
+#[derive(Debug, Clone, Copy)]
+pub struct EngineOptions {
+    /// Many operations in a request, or one.
+    pub mode: Mode,
+    /// Requests in flight at the same time.
+    pub in_flight: usize,
+    /// How long an operation waits for others in batch mode.
+    pub linger: Duration,
+}
+
+/// What the engine sends with.
+#[derive(Debug)]
+pub struct EngineParts {
+    /// The Track API.
+    pub client: TrackClient,
+    /// The workspace's limit, where there is one.
+    pub limiter: Option<Limiter>,
+    /// What is counted.
+    pub metrics: DeliveryMetrics,
+    /// For time stamps.
+    pub clock: Clock,
+}
+
+/// A running engine, cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+    tasks: TaskTracker,
+}
+
+#[derive(Debug)]
+struct Shared {
+    queue: Mutex<Batcher<Waiting>>,
+    changed: Notify,
+    slots: Arc<Semaphore>,
+    requests: Requests,
+    stop: CancellationToken,
+}
+
+impl Engine {
+    /// Starts it. From `stop` on nothing new is sent: what waits is returned, what is in flight
+    /// is finished.
+    pub fn start(options: EngineOptions, parts: EngineParts, stop: CancellationToken) -> Self {
+        let shared = Arc::new(Shared {
+            queue: Mutex::new(Batcher::new(limits(options))),
+            changed: Notify::new(),
+            slots: Arc::new(Semaphore::new(options.in_flight)),
+            requests: Requests::new(parts, stop.clone()),
+            stop,
+        });
+        let tasks = TaskTracker::new();
+        tasks.spawn(dispatch(Arc::clone(&shared), tasks.clone()));
+        Self { shared, tasks }
+    }
+
+    /// Delivers one operation. `order` says where it stands among its user's: smaller goes first.
+    pub async fn deliver(&self, operation: Prepared, order: (u64, u64)) -> Outcome {
+        let (reply, outcome) = oneshot::channel();
+        {
+            let mut queue = self.shared.queue();
+            // Looked at under the lock that `dispatch` drains under: nothing slips in behind it.
+            if self.shared.stop.is_cancelled() {
+                return Outcome::Returned;
+            }
+            queue.push(entry(operation, order, reply));
+        }
+        self.shared.changed.notify_one();
+        outcome.await.unwrap_or(Outcome::Returned)
+    }
+
+    /// Waits until, after `stop`, the last request in flight has been answered.
+    pub async fn stopped(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+fn limits(options: EngineOptions) -> BatchLimits {
+    match options.mode {
+        Mode::Batch => BatchLimits {
+            max_bytes: MAX_BATCH - BATCH_OVERHEAD,
+            max_items: usize::MAX,
+            linger: options.linger,
+            settle: SETTLE_BATCH.min(options.linger),
+        },
+        Mode::Single => BatchLimits {
+            max_bytes: usize::MAX,
+            max_items: 1,
+            linger: Duration::ZERO,
+            settle: SETTLE_SINGLE,
+        },
+    }
+}
+
+fn entry(
+    operation: Prepared,
+    order: (u64, u64),
+    reply: oneshot::Sender<Outcome>,
+) -> Entry<Waiting> {
+    let Prepared {
+        user,
+        kind,
+        enqueued_at_ms,
+        encoded,
+    } = operation;
+    Entry {
+        user,
+        bytes: encoded.len() + ITEM_OVERHEAD,
+        alone: matches!(encoded, Encoded::Call(_)),
+        order,
+        since: Instant::now(),
+        payload: Waiting {
+            encoded,
+            kind,
+            enqueued_at_ms,
+            reply,
+        },
+    }
+}
+
+/// One request after the other gets a slot and a turn; then what is ready by now is taken. While
+/// it waits for either, a batch fills.
+async fn dispatch(shared: Arc<Shared>, tasks: TaskTracker) {
+    while let Some((slot, turn)) = shared.stop.run_until_cancelled(shared.next_send()).await {
+        let entries = shared.queue().take();
+        if entries.is_empty() {
+            continue;
+        }
+        tasks.spawn(send(Arc::clone(&shared), entries, slot, turn));
+    }
+    for entry in shared.queue().drain() {
+        shared.requests.finish(entry.payload, Outcome::Returned);
+    }
+}
+
+async fn send(
+    shared: Arc<Shared>,
+    entries: Vec<Entry<Waiting>>,
+    slot: OwnedSemaphorePermit,
+    turn: Option<Turn>,
+) {
+    let users: Vec<_> = entries
+        .iter()
+        .map(|entry| Arc::clone(&entry.user))
+        .collect();
+    let waiting = entries.into_iter().map(|entry| entry.payload).collect();
+    shared.requests.deliver(waiting, turn).await;
+    shared.queue().release(users.iter());
+    drop(slot);
+    shared.changed.notify_one();
+}
+
+impl Shared {
+    fn queue(&self) -> MutexGuard<'_, Batcher<Waiting>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until there is something to send, room for a request in flight, and a turn.
+    async fn next_send(&self) -> (OwnedSemaphorePermit, Option<Turn>) {
+        loop {
+            self.ready().await;
+            // The semaphore is never closed.
+            let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else {
+                continue;
+            };
+            let wanted = self
+                .queue()
+                .demand()
+                .min(self.slots.available_permits() + 1);
+            let turn = self.requests.turn(wanted).await;
+            return (slot, turn);
+        }
+    }
+
+    async fn ready(&self) {
+        loop {
+            let at = self.queue().ready_at();
+            match at {
+                Some(at) if at <= Instant::now() => return,
+                Some(at) => {
+                    tokio::select! {
+                        () = tokio::time::sleep_until(at) => {}
+                        () = self.changed.notified() => {}
+                    }
+                }
+                None => self.changed.notified().await,
+            }
+        }
+    }
+}

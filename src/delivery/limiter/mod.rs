@@ -1,0 +1,181 @@
+//! The workspace's limit: when the next request may be sent, agreed among all pods over Redis.
+//!
+//! A request needs a [`Turn`]. Turns are reserved in Redis (`limit.lua`), a few at a time and at
+//! most 100 ms ahead, and each is good for a few milliseconds: one that could not be used in time
+//! is dropped, so that requests held up by a busy machine do not bunch up behind the others.
+//! If Redis does not answer, nobody gets a turn.
+
+mod notice;
+mod script;
+mod turns;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::Script;
+use tokio::sync::{Mutex, watch};
+use tokio::time::Instant;
+
+use self::notice::Notice;
+pub use self::script::{LimitStore, limit_key};
+use self::script::{Question, Reply, ask};
+pub use self::turns::Turn;
+use self::turns::Turns;
+use super::client::Region;
+use super::credentials::Credentials;
+use super::metrics::LimitMetrics;
+use crate::runtime::backoff::Backoff;
+
+/// Between questions while Redis does not answer.
+const BACKOFF: Backoff = Backoff {
+    first: Duration::from_millis(100),
+    most: Duration::from_secs(2),
+};
+/// A Retry-After beyond this holds the workspace no longer.
+const MAX_HOLD: Duration = Duration::from_mins(1);
+/// Up to so long past the time to ask again one waits more, by chance, so that waiting pods do not
+/// ask in step. Less than what is reserved ahead: nothing is lost.
+const SCATTER: Duration = Duration::from_millis(30);
+/// An answer that was longer under way says nothing of the next one.
+const MAX_LEAD: Duration = Duration::from_secs(1);
+/// Turns for so much time are reserved at once.
+const AT_ONCE: Duration = Duration::from_millis(25);
+
+/// One process' share in a workspace's limit.
+pub struct Limiter {
+    store: Arc<dyn LimitStore>,
+    script: Script,
+    sharer: String,
+    rate: u32,
+    region: Region,
+    credentials: watch::Receiver<Arc<Credentials>>,
+    metrics: LimitMetrics,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    turns: Turns,
+    /// What Redis said last of the first free moment; 0 for nothing yet.
+    known: u64,
+    /// How long its last answer was under way.
+    lead: Duration,
+    notice: Notice,
+}
+
+impl Limiter {
+    /// A share of at most `rate` requests a second in the limit of the workspace of `credentials`.
+    pub fn new(
+        store: Arc<dyn LimitStore>,
+        region: Region,
+        credentials: watch::Receiver<Arc<Credentials>>,
+        rate: u32,
+        metrics: LimitMetrics,
+    ) -> Self {
+        metrics.rate.set(rate.into());
+        Self {
+            store,
+            script: Script::new(include_str!("limit.lua")),
+            sharer: format!("{:016x}", rand::random::<u64>()),
+            rate,
+            region,
+            credentials,
+            metrics,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Waits for a turn. `wanted` says how many requests are ready to be sent: so many turns may
+    /// be reserved with this one. Ends only with a turn; whoever stops waiting gives nothing back,
+    /// for no one else could use it in time.
+    pub async fn turn(&self, wanted: usize) -> Turn {
+        let asked_at = Instant::now();
+        loop {
+            let turn = self.reserve(wanted).await;
+            turn.due().await;
+            if turn.is_good() {
+                self.metrics.wait.observe(asked_at.elapsed().as_secs_f64());
+                return turn;
+            }
+        }
+    }
+
+    /// Tells everyone that Customer.io answered 429, and what it asked to wait.
+    pub async fn throttled(&self, retry_after: Option<Duration>) {
+        let mut state = self.state.lock().await;
+        let hold = retry_after.unwrap_or_default().min(MAX_HOLD);
+        if let Err(error) = self.ask(&mut state, 0, Some(hold)).await {
+            self.metrics.errors.inc();
+            tracing::warn!(error = %error, "the other workers could not be told of an answer 429");
+        }
+        state.turns.clear();
+    }
+
+    /// A reserved turn, its time still to come.
+    async fn reserve(&self, wanted: usize) -> Turn {
+        // Whoever waits here comes next: the lock is fair.
+        let mut state = self.state.lock().await;
+        let mut failures = 0;
+        loop {
+            if let Some(turn) = state.turns.next() {
+                return turn;
+            }
+            match self.ask(&mut state, wanted.max(1), None).await {
+                Ok(reply) => {
+                    state.notice.answered(&mut failures);
+                    if reply.granted == 0 {
+                        tokio::time::sleep(again_in(&reply)).await;
+                    }
+                }
+                Err(error) => {
+                    self.metrics.errors.inc();
+                    state.notice.failed(&mut failures, &error);
+                    tokio::time::sleep(BACKOFF.delay(failures)).await;
+                }
+            }
+        }
+    }
+
+    async fn ask(
+        &self,
+        state: &mut State,
+        wanted: usize,
+        throttled: Option<Duration>,
+    ) -> Result<Reply, String> {
+        let key = limit_key(self.region, self.credentials.borrow().site_id());
+        let question = Question {
+            key: &key,
+            sharer: &self.sharer,
+            rate: self.rate,
+            wanted: wanted.min(state.turns.at_once(AT_ONCE)),
+            known: state.known,
+            lead: state.lead,
+            throttled,
+        };
+        let sent = Instant::now();
+        let reply = ask(self.store.as_ref(), &self.script, &question).await?;
+        state.lead = (sent.elapsed() / 2).min(MAX_LEAD);
+        state.known = reply.next;
+        state.turns.granted(sent + state.lead, &reply);
+        state.notice.rate(self.rate, &reply);
+        self.metrics.rate.set(reply.rate());
+        Ok(reply)
+    }
+}
+
+fn again_in(reply: &Reply) -> Duration {
+    let wait = Duration::from_micros(reply.wait_us.max(0).unsigned_abs());
+    wait + SCATTER.mul_f64(rand::random::<f64>())
+}
+
+impl fmt::Debug for Limiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Limiter")
+            .field("rate", &self.rate)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

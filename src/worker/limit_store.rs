@@ -1,0 +1,16 @@
+//! The limit's place in Redis: over the worker's own connection.
+
+use async_trait::async_trait;
+use redis::{ScriptInvocation, Value};
+
+use crate::delivery::limiter::LimitStore;
+use crate::queue::connection::Redis;
+
+pub(super) struct RedisLimit(pub(super) Redis);
+
+#[async_trait]
+impl LimitStore for RedisLimit {
+    async fn run(&self, script: &ScriptInvocation<'_>) -> Result<Value, String> {
+        self.0.run(script).await.map_err(|error| error.to_string())
+    }
+}

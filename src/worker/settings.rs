@@ -1,0 +1,108 @@
+//! What a worker is told.
+
+use std::time::Duration;
+
+use crate::delivery::Mode;
+use crate::delivery::client::{Endpoint, Region};
+use crate::delivery::credentials::CredentialsSource;
+use crate::queue::names::{Prefix, QueueName};
+use crate::queue::source::RedisSource;
+
+/// In batch mode so many jobs are held for each request in flight: enough to fill it with jobs of
+/// usual size, no matter how small they are.
+const JOBS_PER_BATCH: usize = 200;
+/// Often enough to go on soon after somebody has put right the credentials.
+pub const DEFAULT_HOLD: Duration = Duration::from_secs(15);
+/// Bytes of jobs held for each request in flight: one full batch.
+const BYTES_PER_REQUEST: usize = 480_000;
+
+/// Everything a worker needs to know.
+#[derive(Debug, Clone)]
+pub struct WorkerSettings {
+    /// Where Redis is.
+    pub redis: RedisSource,
+    /// What BullMQ's keys begin with.
+    pub prefix: Prefix,
+    /// The queue.
+    pub queue: QueueName,
+    /// How its jobs are delivered.
+    pub delivery: DeliverySettings,
+    /// What is kept of jobs that say nothing of it themselves.
+    pub retention: Retention,
+    /// BullMQ's locks.
+    pub locks: Locks,
+    /// How long nothing is tried after Customer.io has refused the credentials.
+    pub hold: Duration,
+    /// How long requests in flight may take to finish at the end.
+    pub grace: Duration,
+    /// Whether to log the queue's counts every 30 seconds.
+    pub health_log: bool,
+}
+
+/// How jobs are delivered.
+#[derive(Debug, Clone)]
+pub struct DeliverySettings {
+    /// Many operations in a request, or one.
+    pub mode: Mode,
+    /// Requests in flight; in single mode jobs at once.
+    pub concurrency: usize,
+    /// A bound on requests in flight that is the limiter's, as in the guide.
+    pub max_concurrent: usize,
+    /// The limit of the whole workspace; 0 for none.
+    pub requests_per_second: u32,
+    /// Where the workspace's data is kept.
+    pub region: Region,
+    /// Where requests go.
+    pub endpoint: Endpoint,
+    /// Where the credentials come from.
+    pub credentials: CredentialsSource,
+}
+
+/// Finished jobs kept in the queue.
+#[derive(Debug, Clone, Copy)]
+pub struct Retention {
+    /// Completed ones.
+    pub completed: usize,
+    /// Failed ones.
+    pub failed: usize,
+}
+
+/// BullMQ's locks on jobs in the hands of a worker.
+#[derive(Debug, Clone, Copy)]
+pub struct Locks {
+    /// How long a lock lasts that is not renewed.
+    pub duration: Duration,
+    /// How often is looked for jobs whose lock has run out. Never more than other workers of the
+    /// queue have, or theirs wait for ours.
+    pub stalled_interval: Duration,
+}
+
+impl Default for Locks {
+    /// BullMQ's own.
+    fn default() -> Self {
+        Self {
+            duration: Duration::from_secs(30),
+            stalled_interval: Duration::from_secs(30),
+        }
+    }
+}
+
+impl DeliverySettings {
+    /// Requests in flight at the same time.
+    pub(super) fn requests_in_flight(&self) -> usize {
+        self.concurrency.min(self.max_concurrent)
+    }
+
+    /// Jobs held at the same time.
+    pub(super) fn jobs_at_once(&self) -> usize {
+        match self.mode {
+            Mode::Single => self.concurrency,
+            Mode::Batch => self.concurrency * JOBS_PER_BATCH,
+        }
+    }
+
+    /// Bytes of jobs held at the same time, beyond which no more are taken.
+    pub(super) fn bytes_at_once(&self) -> usize {
+        self.concurrency * BYTES_PER_REQUEST
+    }
+}
