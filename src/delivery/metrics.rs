@@ -106,9 +106,10 @@ impl DeliveryMetrics {
         self.batch.observe(operations as f64);
     }
 
-    pub(super) fn job(&self, kind: Kind, outcome: &Outcome) {
+    /// Counts a job. `operation` is `identify`, `track` or `unknown`.
+    pub fn job(&self, operation: &'static str, outcome: &Outcome) {
         self.jobs
-            .with_label_values(&[kind.as_str(), outcome.as_str()])
+            .with_label_values(&[operation, outcome.as_str()])
             .inc();
     }
 

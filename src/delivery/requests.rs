@@ -101,7 +101,7 @@ impl Requests {
 
     /// Tells an operation its outcome.
     pub(super) fn finish(&self, operation: Waiting, outcome: Outcome) {
-        self.metrics.job(operation.kind, &outcome);
+        self.metrics.job(operation.kind.as_str(), &outcome);
         if outcome == Outcome::Delivered {
             let lag = self.clock.now_ms().saturating_sub(operation.enqueued_at_ms);
             self.metrics

@@ -20,7 +20,7 @@ pub(super) struct Failures {
 /// What is known of a failure.
 #[derive(Debug)]
 pub(super) struct Expected {
-    /// `identify` or `track`, or nothing for a job that is neither.
+    /// `identify`, `track` or `unknown`.
     pub(super) operation: &'static str,
     /// Why it fails. Its message stays out of the log.
     pub(super) reason: Reason,

@@ -137,7 +137,7 @@ fn consumer(
     let intake = Arc::new(Intake::new(
         settings.delivery.jobs_at_once(),
         settings.delivery.bytes_at_once(),
-        metrics.in_flight_bytes,
+        metrics.in_flight_bytes.clone(),
     ));
     let failures = Arc::new(Failures::new(settings.queue.clone()));
     let processor = Processor {
@@ -146,6 +146,7 @@ fn consumer(
         queue: format!("{}:{}", settings.prefix, settings.queue),
         intake: Arc::clone(&intake),
         failures: Arc::clone(&failures),
+        metrics,
     };
     Consumer {
         settings: settings.clone(),

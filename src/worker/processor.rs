@@ -12,6 +12,7 @@ use super::intake::Intake;
 use crate::delivery::Mode;
 use crate::delivery::encode::{JobRef, Prepared, prepare};
 use crate::delivery::engine::{Engine, Outcome};
+use crate::delivery::metrics::DeliveryMetrics;
 use crate::delivery::operation::Operation;
 use crate::delivery::reason::Reason;
 use crate::delivery::refusal::Refusal;
@@ -25,6 +26,7 @@ pub(super) struct Processor {
     pub(super) queue: String,
     pub(super) intake: Arc<Intake>,
     pub(super) failures: Arc<Failures>,
+    pub(super) metrics: DeliveryMetrics,
 }
 
 impl Processor {
@@ -46,7 +48,11 @@ impl Processor {
     async fn deliver(&self, job: &Job) -> Outcome {
         let prepared = match self.prepare(job) {
             Ok(prepared) => prepared,
-            Err(refusal) => return Outcome::Rejected(refusal.into()),
+            Err(refusal) => {
+                let outcome = Outcome::Rejected(refusal.into());
+                self.metrics.job(operation(job), &outcome);
+                return outcome;
+            }
         };
         let _held = self.intake.hold(prepared.encoded.len());
         // BullMQ counts its ids up; a custom one says nothing of the order.
@@ -104,15 +110,20 @@ impl Processor {
 
     fn expect(&self, job: &Job, reason: Reason, last: bool) {
         let failure = Expected {
-            operation: match job.name() {
-                "identify" => "identify",
-                "track" => "track",
-                _ => "",
-            },
+            operation: operation(job),
             reason,
             attempt: job.attempts_made() + 1,
             last,
         };
         self.failures.expect(job.id(), failure);
+    }
+}
+
+/// A job's name where it is one of ours: any other is the producer's, and goes into no label.
+fn operation(job: &Job) -> &'static str {
+    match job.name() {
+        "identify" => "identify",
+        "track" => "track",
+        _ => "unknown",
     }
 }
