@@ -45,7 +45,7 @@ pub(super) fn worker(pipeline: &Validated) -> Vec<EnvVar> {
         plain("CIO_DELIVERY_MODE", spec.delivery.mode.as_str()),
         number("CIO_KEEP_COMPLETED", spec.queue.retention.completed),
         number("CIO_KEEP_FAILED", spec.queue.retention.failed),
-        number("CIO_GRACE_SECONDS", grace),
+        number("CIO_GRACE", grace),
         // The sidecar writes the line with the queue's counts.
         plain("CIO_QUEUE_HEALTH_LOG", "false"),
         number("CIO_METRICS_PORT", WORKER_METRICS_PORT),
