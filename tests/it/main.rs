@@ -15,4 +15,5 @@ mod metrics;
 mod queue;
 mod render;
 mod rooms;
+mod simulator;
 mod support;
