@@ -2,7 +2,7 @@
 //!
 //! In: Track API requests. Out: the real API's answers, faults on demand, and a state to look at.
 //! It is a peer of the real API: it shares no code with the rooms it tests, only `runtime`.
-//! A request goes through [`routes`]: recognised (`path`), recorded (`traffic`), perhaps spoiled
+//! A request goes through `routes`: recognised (`path`), recorded (`traffic`), perhaps spoiled
 //! (`faults`), let in (`access`), read and checked (`v1`, `v2`, `validation`: pure, without a lock),
 //! stored (`store`, `people`), answered (`replies`). `control` and `page` show what came of it.
 
