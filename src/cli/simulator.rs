@@ -11,17 +11,18 @@ use super::CommandError;
 use crate::runtime::admin::{self, Readiness};
 use crate::runtime::clock::Clock;
 use crate::runtime::{http_server, shutdown};
-use crate::simulator::{self, Options};
+use crate::simulator::{self, Options, Rule, SimulatorError};
 
 /// Run a Customer.io workspace look-alike for tests, demos and staging.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  cio simulator --listen 127.0.0.1:8080 --latency 50\n\
+    after_help = "Example:\n  cio simulator --listen 127.0.0.1:8080 --latency 50 \
+    --fault '{\"status\": 503, \"share\": 0.01}'\n\
     Then: CUSTOMERIO_TRACK_URL=http://127.0.0.1:8080, and look at http://127.0.0.1:8080/"
 )]
 pub(super) struct Simulator {
     /// Where to listen.
-    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT")]
+    #[arg(long, default_value = "0.0.0.0:8080", value_name = "ADDRESS:PORT")]
     listen: String,
 
     /// Credentials to accept; may be given several times. Without it any are accepted.
@@ -32,9 +33,17 @@ pub(super) struct Simulator {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     requests_per_second: Option<u32>,
 
+    /// The Retry-After of those 429. Without it there is none: the real API documents none.
+    #[arg(long, value_name = "SECONDS", requires = "requests_per_second")]
+    retry_after: Option<u64>,
+
     /// How long every answer takes, in milliseconds.
     #[arg(long, default_value_t = 0, value_name = "MILLISECONDS", value_parser = clap::value_parser!(u64).range(..=600_000))]
     latency: u64,
+
+    /// A fault from the start, as `PUT /_sim/faults` takes a list of; may be given several times.
+    #[arg(long, value_name = "JSON", value_parser = Rule::parse)]
+    fault: Vec<Rule>,
 
     /// How many event ids are remembered to recognise duplicates.
     #[arg(long, default_value_t = 1_000_000, value_name = "N")]
@@ -60,10 +69,30 @@ fn credentials(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// A site id has one key: the second one would silently replace the first.
+fn one_key_each(given: Vec<(String, String)>) -> Result<BTreeMap<String, String>, CommandError> {
+    let mut known = BTreeMap::new();
+    for (site, key) in given {
+        if known.contains_key(&site) {
+            let message = format!("--credentials names site {site:?} twice: give each site once");
+            return Err(CommandError::Usage(message));
+        }
+        known.insert(site, key);
+    }
+    Ok(known)
+}
+
 impl Simulator {
     pub(super) async fn run(self) -> Result<(), CommandError> {
+        let address = self.listen.clone();
+        let registry = Registry::new();
+        let router = simulator::router(self.options()?, Clock::system(), &registry);
+        let router = router.map_err(|error| match error {
+            SimulatorError::SetFaults(error) => CommandError::Usage(format!("--fault: {error}")),
+            SimulatorError::RegisterMetrics(_) => anyhow::Error::from(error).into(),
+        })?;
         let stop = shutdown::on_signals().context("failed to listen for signals")?;
-        let listener = http_server::bind(&self.listen)
+        let listener = http_server::bind(&address)
             .await
             .map_err(anyhow::Error::from)?;
         let address = listener
@@ -72,21 +101,41 @@ impl Simulator {
         tracing::info!(%address, "simulator started; it is not the real Customer.io");
         let readiness = Readiness::default();
         readiness.ready();
-        let options = Options {
-            credentials: self.credentials.into_iter().collect::<BTreeMap<_, _>>(),
+        let router = router.merge(admin::router(registry, readiness));
+        http_server::serve(listener, router, stop)
+            .await
+            .context("the server failed")?;
+        Ok(())
+    }
+
+    fn options(self) -> Result<Options, CommandError> {
+        Ok(Options {
+            credentials: one_key_each(self.credentials)?,
             requests_per_second: self.requests_per_second,
+            retry_after_seconds: self.retry_after,
             latency: Duration::from_millis(self.latency),
+            faults: self.fault,
             keep_events: self.keep_events,
             region: match self.region {
                 Region::Us => "us".to_owned(),
                 Region::Eu => "eu".to_owned(),
             },
-        };
-        let router = simulator::router(options, Clock::system())
-            .merge(admin::router(Registry::new(), readiness));
-        http_server::serve(listener, router, stop)
-            .await
-            .context("the server failed")?;
-        Ok(())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_a_site_and_a_key_and_each_site_comes_once() {
+        assert_eq!(credentials("s:k:1"), Ok(("s".to_owned(), "k:1".to_owned())));
+        for text in ["s", "s:", ":k", ""] {
+            assert!(credentials(text).is_err(), "{text}");
+        }
+        let pair = |key: &str| ("s".to_owned(), key.to_owned());
+        assert!(one_key_each(vec![pair("a")]).is_ok());
+        assert!(one_key_each(vec![pair("a"), pair("b")]).is_err());
     }
 }

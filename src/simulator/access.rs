@@ -11,11 +11,10 @@ use hyper::header::AUTHORIZATION;
 ///
 /// Both base64 alphabets are read: Customer.io's own Go client writes the URL-safe one.
 pub(super) fn site_id(headers: &HeaderMap, known: &BTreeMap<String, String>) -> Option<String> {
-    let encoded = headers
-        .get(AUTHORIZATION)?
-        .to_str()
-        .ok()?
-        .strip_prefix("Basic ")?;
+    let (scheme, encoded) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
     let decoded = STANDARD
         .decode(encoded)
         .or_else(|_| URL_SAFE.decode(encoded))
@@ -52,6 +51,13 @@ mod tests {
         let cases = [
             (Some(basic("site:key")), vec![], Some("site")),
             (Some(safe), vec![], Some("site")),
+            (
+                Some(basic("site:key").replace("Basic", "basic")),
+                vec![],
+                Some("site"),
+            ),
+            (Some("Basic ?".to_owned()), vec![], None),
+            (Some(basic("no colon")), vec![], None),
             (Some(basic("site:")), vec![], None),
             (Some(basic(":key")), vec![], None),
             (Some("Bearer x".to_owned()), vec![], None),

@@ -2,20 +2,25 @@
 
 use std::sync::Arc;
 
+use axum::Router;
+use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Json, Response};
-use axum::routing::get;
-use axum::{Router, body::Bytes};
+use axum::routing::{any, get};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::faults::Rule;
+use super::faults::{Rule, parse_rules};
+use super::identity::Identity;
 use super::page::page;
-use super::routes::Workspace;
+use super::store::KEEP_DETAILS;
+use super::workspace::Workspace;
 
 /// Events shown when nothing else is asked for.
 const DEFAULT_EVENTS: usize = 100;
+/// Seconds that the page's bars show.
+const BARS: u64 = 120;
 
 pub(super) fn routes() -> Router<Arc<Workspace>> {
     Router::new()
@@ -28,10 +33,11 @@ pub(super) fn routes() -> Router<Arc<Workspace>> {
             "/_sim/faults",
             get(faults).put(set_faults).delete(clear_faults),
         )
+        .route("/_sim/{*other}", any(unknown))
 }
 
-async fn state(State(workspace): State<Arc<Workspace>>) -> Json<Value> {
-    Json(workspace.state())
+async fn state(State(workspace): State<Arc<Workspace>>) -> Response {
+    Json(workspace.state()).into_response()
 }
 
 async fn reset(State(workspace): State<Arc<Workspace>>) -> StatusCode {
@@ -40,55 +46,60 @@ async fn reset(State(workspace): State<Arc<Workspace>>) -> StatusCode {
 }
 
 async fn show_page(State(workspace): State<Arc<Workspace>>) -> Html<String> {
-    let seconds = workspace.traffic().last_seconds(120);
+    let seconds = {
+        let (traffic, now) = workspace.traffic();
+        traffic.last_seconds(BARS, now)
+    };
     Html(page(&workspace.state(), &seconds))
 }
 
 async fn arrivals(State(workspace): State<Arc<Workspace>>) -> Json<Value> {
-    Json(json!({"arrivals_us": workspace.traffic().arrivals()}))
+    let arrivals = workspace.traffic().0.arrivals();
+    Json(json!({ "arrivals_us": arrivals }))
 }
 
+/// `after`: the `sequence` of the last event that is known already; absent: the latest are shown.
 #[derive(Deserialize)]
-struct Limit {
+struct Span {
+    after: Option<u64>,
     limit: Option<usize>,
 }
 
-async fn events(
-    State(workspace): State<Arc<Workspace>>,
-    Query(query): Query<Limit>,
-) -> Json<Value> {
-    Json(json!({"events": workspace.store().last_events(query.limit.unwrap_or(DEFAULT_EVENTS))}))
+async fn events(State(workspace): State<Arc<Workspace>>, Query(span): Query<Span>) -> Response {
+    let limit = span.limit.unwrap_or(DEFAULT_EVENTS).min(KEEP_DETAILS);
+    let events = workspace.store().events(span.after, limit);
+    Json(json!({ "events": events })).into_response()
 }
 
+/// The attributes; the id that Customer.io itself would give is in the header `cio-id`.
 async fn person(State(workspace): State<Arc<Workspace>>, Path(id): Path<String>) -> Response {
-    match workspace.store().person(&id) {
-        Some(attributes) => Json(attributes).into_response(),
+    match workspace.store().person(&Identity::by_shape(&id)) {
+        Some(person) => ([("cio-id", person.cio_id)], Json(person.attributes)).into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
     }
 }
 
-async fn faults(State(workspace): State<Arc<Workspace>>) -> Response {
-    Json(workspace.faults().rules()).into_response()
+async fn faults(State(workspace): State<Arc<Workspace>>) -> Json<Vec<Rule>> {
+    Json(workspace.faults().rules().to_vec())
 }
 
 async fn set_faults(State(workspace): State<Arc<Workspace>>, body: Bytes) -> Response {
-    let rules = serde_json::from_slice::<Vec<Rule>>(&body).map_err(|error| error.to_string());
-    match rules.and_then(|rules| workspace.faults().replace(rules)) {
+    match parse_rules(&body).and_then(|rules| workspace.faults().replace(rules)) {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
-        Err(message) => {
-            let help = "write a list of rules, for example [{\"status\": 429, \"share\": 0.5}]";
-            (
-                StatusCode::BAD_REQUEST,
-                Json(json!({"error": message, "help": help})),
-            )
-                .into_response()
+        Err(error) => {
+            let body = Json(json!({"error": error.to_string()}));
+            (StatusCode::BAD_REQUEST, body).into_response()
         }
     }
 }
 
-async fn clear_faults(State(workspace): State<Arc<Workspace>>) -> Response {
-    match workspace.faults().replace(Vec::new()) {
-        Ok(()) => StatusCode::NO_CONTENT.into_response(),
-        Err(message) => (StatusCode::BAD_REQUEST, message).into_response(),
-    }
+async fn clear_faults(State(workspace): State<Arc<Workspace>>) -> StatusCode {
+    workspace.faults().clear();
+    StatusCode::NO_CONTENT
+}
+
+async fn unknown() -> Response {
+    let message = "no such page; there are /_sim/state, /_sim/arrivals, /_sim/events, \
+                   /_sim/people/ID and /_sim/faults";
+    (StatusCode::NOT_FOUND, Json(json!({ "error": message }))).into_response()
 }

@@ -4,6 +4,41 @@ use serde::{Deserialize, Serialize};
 
 /// More rules than this are refused.
 const MOST_RULES: usize = 32;
+/// No answer is delayed for longer.
+const MOST_LATENCY_MS: u64 = 600_000;
+/// A share is counted in millionths.
+const WHOLE: u64 = 1_000_000;
+
+/// Why rules are not taken; says which field, and what to write instead.
+#[derive(Debug, thiserror::Error)]
+pub enum FaultError {
+    /// There are more rules than the simulator keeps.
+    #[error("{0} rules are too many: give at most {MOST_RULES}")]
+    CountRules(usize),
+    /// The text is not what it should be.
+    #[error(
+        "cannot read the rules: {0}; write a list like \
+         [{{\"match\": {{\"method\": \"POST\", \"path_prefix\": \"/api/v2\"}}, \"status\": 429, \
+         \"retry_after_seconds\": 1, \"latency_ms\": 0, \"share\": 0.5, \"times\": 10}}]; \
+         each field may be left out"
+    )]
+    ReadRules(String),
+    /// A field has a value that cannot be.
+    #[error("{field} of a rule is {value}: {remedy}")]
+    CheckField {
+        /// The field.
+        field: &'static str,
+        /// What it is.
+        value: String,
+        /// What it may be.
+        remedy: &'static str,
+    },
+}
+
+/// Reads a list of rules.
+pub(super) fn parse_rules(json: &[u8]) -> Result<Vec<Rule>, FaultError> {
+    serde_json::from_slice(json).map_err(|error| FaultError::ReadRules(error.to_string()))
+}
 
 /// Which requests a rule is for; what is left out matches everything.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -20,7 +55,7 @@ pub(super) struct Match {
 /// What happens to a matching request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Rule {
+pub struct Rule {
     #[serde(default, rename = "match")]
     matches: Match,
     /// The answer's status; absent: only slower.
@@ -53,17 +88,18 @@ fn all() -> f64 {
 pub(super) struct Faults(Vec<Rule>);
 
 impl Faults {
-    /// Replaces the rules; says what is wrong with them otherwise.
-    pub(super) fn replace(&mut self, rules: Vec<Rule>) -> Result<(), String> {
+    /// Replaces the rules, or leaves them as they are.
+    pub(super) fn replace(&mut self, rules: Vec<Rule>) -> Result<(), FaultError> {
         if rules.len() > MOST_RULES {
-            return Err(format!("at most {MOST_RULES} rules, not {}", rules.len()));
+            return Err(FaultError::CountRules(rules.len()));
         }
-        rules
-            .iter()
-            .enumerate()
-            .try_for_each(|(index, rule)| rule.check(index))?;
+        rules.iter().try_for_each(Rule::check)?;
         self.0 = rules;
         Ok(())
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
     }
 
     pub(super) fn rules(&self) -> &[Rule] {
@@ -74,26 +110,50 @@ impl Faults {
     pub(super) fn hit(&mut self, method: &str, path: &str) -> Option<Rule> {
         self.0
             .iter_mut()
-            .find(|rule| rule.matches(method, path))
-            .and_then(Rule::hit)
+            .filter(|rule| rule.matches(method, path))
+            .find_map(Rule::hit)
     }
 }
 
 impl Rule {
-    fn check(&self, index: usize) -> Result<(), String> {
-        if self
-            .status
-            .is_some_and(|status| !(200..=599).contains(&status))
-        {
-            return Err(format!("rule {index}: status must be between 200 and 599"));
+    /// Reads one rule, as `PUT /_sim/faults` takes a list of.
+    pub fn parse(json: &str) -> Result<Self, FaultError> {
+        let rule: Self =
+            serde_json::from_str(json).map_err(|error| FaultError::ReadRules(error.to_string()))?;
+        rule.check()?;
+        Ok(rule)
+    }
+
+    fn check(&self) -> Result<(), FaultError> {
+        let wrong = |field, value: String, remedy| {
+            Err(FaultError::CheckField {
+                field,
+                value,
+                remedy,
+            })
+        };
+        match self.status {
+            Some(status) if !(200..=599).contains(&status) => {
+                let remedy = "write an HTTP status from 200 to 599, or leave it out to only delay";
+                return wrong("status", status.to_string(), remedy);
+            }
+            _ => {}
         }
         if !(0.0..=1.0).contains(&self.share) {
-            return Err(format!("rule {index}: share must be between 0 and 1"));
+            let remedy = "write a number from 0 to 1";
+            return wrong("share", self.share.to_string(), remedy);
         }
-        if self.latency_ms > 600_000 {
-            return Err(format!("rule {index}: latency_ms must be at most 600000"));
+        if self.latency_ms > MOST_LATENCY_MS {
+            let remedy = "write at most 600000";
+            return wrong("latency_ms", self.latency_ms.to_string(), remedy);
         }
-        Ok(())
+        match &self.matches.method {
+            Some(method) if method.bytes().any(|byte| !byte.is_ascii_uppercase()) => {
+                let remedy = "write it in capitals, for example PUT";
+                wrong("match.method", format!("{method:?}"), remedy)
+            }
+            _ => Ok(()),
+        }
     }
 
     fn matches(&self, method: &str, path: &str) -> bool {
@@ -107,58 +167,110 @@ impl Rule {
         !over && method_fits && prefix.is_none_or(|prefix| path.starts_with(prefix.as_str()))
     }
 
-    /// Every so often, so that the share comes out exactly.
-    #[expect(clippy::cast_precision_loss, reason = "2^53 requests do not come")]
+    /// Every so often, so that the share comes out exactly, and the same in every run.
     fn hit(&mut self) -> Option<Self> {
-        let due = |seen: u64| (seen as f64 * self.share).floor();
+        let share = self.millionths();
+        let due = |seen: u64| u128::from(seen) * u128::from(share) / u128::from(WHOLE);
         let hit = due(self.seen + 1) > due(self.seen);
         self.seen += 1;
         self.hits += u64::from(hit);
         hit.then(|| self.clone())
     }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        clippy::cast_sign_loss,
+        reason = "a share is checked to lie between 0 and 1"
+    )]
+    fn millionths(&self) -> u64 {
+        (self.share * WHOLE as f64).round() as u64
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
-    fn faults(rules: serde_json::Value) -> Result<Faults, String> {
+    fn faults(rules: &Value) -> Result<Faults, String> {
         let mut faults = Faults::default();
-        let rules = serde_json::from_value(rules).map_err(|error| error.to_string())?;
-        faults.replace(rules).map(|()| faults)
+        parse_rules(rules.to_string().as_bytes())
+            .and_then(|rules| faults.replace(rules))
+            .map_err(|error| error.to_string())?;
+        Ok(faults)
     }
 
     #[test]
     fn a_share_is_exact_and_a_rule_ends_after_its_times() {
-        let mut faults = faults(json!([{"status": 503, "share": 0.25, "times": 2}])).unwrap();
-        let hits: Vec<bool> = (0..12).map(|_| faults.hit("PUT", "/x").is_some()).collect();
-        let at: Vec<usize> = (0..12).filter(|at| hits[*at]).collect();
-        assert_eq!(at, [3, 7]);
+        let cases: [(Value, usize, &[usize]); 5] = [
+            (json!({"share": 0.25, "times": 2}), 12, &[3, 7]),
+            (json!({"share": 0.25, "times": null}), 12, &[3, 7, 11]),
+            (json!({"share": 0}), 12, &[]),
+            (json!({"times": 2}), 12, &[0, 1]),
+            (json!({"share": 0.3}), 10, &[3, 6, 9]),
+        ];
+        for (rule, requests, expected) in cases {
+            let mut faults = faults(&json!([rule])).unwrap();
+            let at: Vec<usize> = (0..requests)
+                .filter(|_| faults.hit("PUT", "/x").is_some())
+                .collect();
+            assert_eq!(at, expected, "{rule}");
+        }
+        let mut faults = faults(&json!([{"share": 0.29}])).unwrap();
+        let hits = (0..10_000).filter(|_| faults.hit("PUT", "/x").is_some());
+        assert_eq!(hits.count(), 2_900);
     }
 
     #[test]
     fn a_rule_hits_only_what_it_matches() {
         let rule = json!([{"match": {"method": "POST", "path_prefix": "/api/v2"}, "status": 429}]);
-        let mut faults = faults(rule).unwrap();
+        let mut faults = faults(&rule).unwrap();
         assert!(faults.hit("POST", "/api/v2/batch").is_some());
         assert!(faults.hit("PUT", "/api/v2/batch").is_none());
         assert!(faults.hit("POST", "/api/v1/customers/u/events").is_none());
     }
 
     #[test]
-    fn a_rule_that_cannot_be_is_refused_with_its_field() {
+    fn what_one_rule_lets_pass_the_next_one_sees() {
+        let rules = json!([{"status": 500, "share": 0.5}, {"status": 429, "times": 1}]);
+        let mut faults = faults(&rules).unwrap();
+        let statuses: Vec<Option<u16>> = (0..4)
+            .map(|_| faults.hit("PUT", "/x").and_then(|rule| rule.status))
+            .collect();
+        assert_eq!(statuses, [Some(429), Some(500), None, Some(500)]);
+    }
+
+    #[test]
+    fn a_rule_that_cannot_be_is_refused_with_its_field_and_a_remedy() {
         let cases = [
-            (json!([{"status": 42}]), "status"),
-            (json!([{"share": 2.0}]), "share"),
-            (json!([{"latency_ms": 600_001}]), "latency_ms"),
+            (json!([{"status": 42}]), "status of a rule is 42: write"),
+            (json!([{"share": 2.0}]), "share of a rule is 2: write"),
+            (
+                json!([{"latency_ms": 600_001}]),
+                "latency_ms of a rule is 600001: write",
+            ),
+            (
+                json!([{"match": {"method": "put"}}]),
+                "match.method of a rule is \"put\": write",
+            ),
             (json!([{"statuss": 500}]), "statuss"),
-            (json!(vec![json!({"status": 500}); 33]), "32"),
+            (json!({"status": 500}), "write a list like [{"),
+            (json!(vec![json!({"status": 500}); 33]), "at most 32"),
         ];
-        for (rules, field) in cases {
-            let error = faults(rules).expect_err(field);
-            assert!(error.contains(field), "{error}");
+        for (rules, part) in cases {
+            let error = faults(&rules).expect_err(part);
+            assert!(error.contains(part), "{error}");
         }
+        assert!(Rule::parse("{\"status\": 9}").is_err());
+    }
+
+    #[test]
+    fn bad_rules_leave_the_good_ones_in_force() {
+        let mut faults = faults(&json!([{"status": 500}])).unwrap();
+        let bad = parse_rules(b"[{\"status\": 7}]").unwrap();
+        assert!(faults.replace(bad).is_err());
+        assert!(faults.hit("PUT", "/x").is_some());
     }
 }

@@ -2,26 +2,38 @@
 //!
 //! In: Track API requests. Out: the real API's answers, faults on demand, and a state to look at.
 //! It is a peer of the real API: it shares no code with the rooms it tests, only `runtime`.
-//! A request goes through [`routes`]: recorded (`traffic`), perhaps spoiled (`faults`), let in
-//! (`access`), checked (`validation`), stored (`store`), answered (`replies`).
+//! A request goes through `routes`: recognised (`path`), recorded (`traffic`), perhaps spoiled
+//! (`faults`), let in (`access`), read and checked (`v1`, `v2`, `validation`: pure, without a lock),
+//! stored (`store`, `people`), answered (`replies`). `control` and `page` show what came of it.
 
 mod access;
 mod control;
 mod faults;
+mod identity;
 mod ids;
-mod operations;
+mod metrics;
+mod operation;
 mod page;
 mod path;
+mod people;
 mod replies;
 mod routes;
 mod store;
 mod traffic;
+mod v1;
+mod v2;
 mod validation;
+mod workspace;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-pub use routes::router;
+use axum::Router;
+use prometheus::Registry;
+
+pub use faults::{FaultError, Rule};
+
+use crate::runtime::clock::Clock;
 
 /// How the workspace behaves.
 #[derive(Debug, Clone)]
@@ -30,8 +42,12 @@ pub struct Options {
     pub credentials: BTreeMap<String, String>,
     /// Requests in any span of one second for each site id; more get 429.
     pub requests_per_second: Option<u32>,
+    /// `Retry-After` of those 429, in seconds. The real API documents none.
+    pub retry_after_seconds: Option<u64>,
     /// Every answer takes this long.
     pub latency: Duration,
+    /// Faults in force from the start; `PUT /_sim/faults` replaces them.
+    pub faults: Vec<Rule>,
     /// How many event ids are remembered to recognise duplicates; the oldest is forgotten first.
     pub keep_events: usize,
     /// What `GET /api/v1/accounts/region` answers: `us` or `eu`.
@@ -43,9 +59,33 @@ impl Default for Options {
         Self {
             credentials: BTreeMap::new(),
             requests_per_second: None,
+            retry_after_seconds: None,
             latency: Duration::ZERO,
+            faults: Vec::new(),
             keep_events: 1_000_000,
             region: "us".to_owned(),
         }
     }
+}
+
+/// Why there is no workspace.
+#[derive(Debug, thiserror::Error)]
+pub enum SimulatorError {
+    /// The faults to start with cannot be.
+    #[error(transparent)]
+    SetFaults(#[from] FaultError),
+    /// The registry has metrics of these names already.
+    #[error("failed to register metrics: {0}")]
+    RegisterMetrics(#[from] prometheus::Error),
+}
+
+/// The workspace as a router: the Track API, `/_sim/…` and the page at `/`. `clock` dates what comes
+/// without a time of its own; the metrics go to `registry`.
+pub fn router(
+    options: Options,
+    clock: Clock,
+    registry: &Registry,
+) -> Result<Router, SimulatorError> {
+    let workspace = workspace::Workspace::new(options, clock, registry)?;
+    Ok(routes::router(workspace))
 }

@@ -24,7 +24,8 @@ pub(super) enum Call {
 /// Recognises a call.
 pub(super) fn call(method: &Method, raw_path: &str) -> Call {
     let segments: Vec<String> = raw_path
-        .trim_start_matches('/')
+        .strip_prefix('/')
+        .unwrap_or(raw_path)
         .split('/')
         .map(decode)
         .collect();
@@ -64,6 +65,9 @@ mod tests {
         let cases = [
             (Method::PUT, "/api/v1/customers/u1", person("u1")),
             (Method::PUT, "/api/v1/customers/a%2Fb", person("a/b")),
+            (Method::PUT, "/api/v1/customers/a%252Fb", person("a%2Fb")),
+            (Method::PUT, "/api/v1/customers/", person("")),
+            (Method::PUT, "//api/v1/customers/u1", Call::Unknown),
             (
                 Method::PUT,
                 "/api/v1/customers/a+b@x.io",

@@ -111,3 +111,42 @@ impl Reply {
 fn error(invalid: &Invalid) -> Value {
     json!({"reason": invalid.reason, "field": invalid.field, "message": invalid.message})
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_says_what_is_wrong_in_the_form_of_its_api() {
+        let invalid = Invalid::new("invalid", "name", "too long");
+        let error = r#""field":"name","message":"too long","reason":"invalid""#;
+        let cases = [
+            (Reply::ok(), 200, "{}".to_owned()),
+            (Reply::partly(&[]), 200, "{}".to_owned()),
+            (
+                Reply::invalid(&invalid),
+                400,
+                r#"{"meta":{"error":"too long"}}"#.to_owned(),
+            ),
+            (
+                Reply::invalid_v2(&invalid),
+                400,
+                format!(r#"{{"errors":[{{{error}}}]}}"#),
+            ),
+            (
+                Reply::partly(&[(3, invalid)]),
+                207,
+                format!(r#"{{"errors":[{{"batch_index":3,{error}}}]}}"#),
+            ),
+            (
+                Reply::error(StatusCode::UNAUTHORIZED),
+                401,
+                r#"{"meta":{"error":"Unauthorized"}}"#.to_owned(),
+            ),
+        ];
+        for (reply, status, body) in cases {
+            assert_eq!(reply.status.as_u16(), status);
+            assert_eq!(reply.body, body + "\n");
+        }
+    }
+}

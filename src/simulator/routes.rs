@@ -1,81 +1,29 @@
 //! The way of a request through the workspace.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::State;
+use axum::http::request::Parts;
 use axum::http::{Request, Response, StatusCode};
-use serde_json::Value;
-use tokio::time::{Instant, sleep};
+use serde_json::json;
+use tokio::time::sleep;
 
-use super::faults::{Faults, Rule};
+use super::faults::Rule;
+use super::operation::Operation;
 use super::path::{Call, call};
 use super::replies::Reply;
-use super::store::Store;
-use super::traffic::Traffic;
-use super::{Options, access, control, operations};
-use crate::runtime::clock::Clock;
+use super::validation::Invalid;
+use super::workspace::Workspace;
+use super::{access, control, v1, v2};
 
 /// A longer body is not read.
 const BODY_BYTES: usize = 1 << 20;
 
-/// Everything the workspace is. The locks are held for moments, and never over an await.
-#[derive(Debug)]
-pub(super) struct Workspace {
-    options: Options,
-    clock: Clock,
-    started: Instant,
-    store: Mutex<Store>,
-    traffic: Mutex<Traffic>,
-    faults: Mutex<Faults>,
-}
-
-impl Workspace {
-    pub(super) fn store(&self) -> MutexGuard<'_, Store> {
-        self.store.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn traffic(&self) -> MutexGuard<'_, Traffic> {
-        self.traffic.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn faults(&self) -> MutexGuard<'_, Faults> {
-        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What `/_sim/state` shows.
-    pub(super) fn state(&self) -> Value {
-        let mut state = self.store().state();
-        if let (Value::Object(state), Value::Object(traffic)) = (&mut state, self.traffic().state())
-        {
-            state.extend(traffic);
-        }
-        state
-    }
-
-    /// Forgets everything but the faults.
-    pub(super) fn reset(&self) {
-        *self.store() = Store::new(self.options.keep_events);
-        *self.traffic() = Traffic::default();
-    }
-
-    fn now_us(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
-    }
-}
-
-/// The workspace as a router.
-pub fn router(options: Options, clock: Clock) -> Router {
-    let workspace = Workspace {
-        store: Mutex::new(Store::new(options.keep_events)),
-        traffic: Mutex::default(),
-        faults: Mutex::default(),
-        started: Instant::now(),
-        options,
-        clock,
-    };
+/// The Track API is the fallback: its paths are split before they are decoded, which no router does.
+pub(super) fn router(workspace: Workspace) -> Router {
     control::routes()
         .fallback(serve)
         .with_state(Arc::new(workspace))
@@ -83,33 +31,23 @@ pub fn router(options: Options, clock: Clock) -> Router {
 
 async fn serve(State(workspace): State<Arc<Workspace>>, request: Request<Body>) -> Response<Body> {
     let (head, body) = request.into_parts();
-    let called = call(&head.method, head.uri.path());
-    if called != Call::Unknown {
-        let now = workspace.now_us();
-        workspace.traffic().arrive(now);
+    let counted = head.uri.path().starts_with("/api/");
+    if counted {
+        let (mut traffic, now) = workspace.traffic();
+        traffic.arrive(now);
     }
-    let fault = workspace
-        .faults()
-        .hit(head.method.as_str(), head.uri.path());
-    let body = to_bytes(body, BODY_BYTES).await;
-    let reply = match (spoiled(fault.as_ref()), body) {
-        (Some(reply), _) => reply,
-        (None, Err(_)) => Reply::error(StatusCode::PAYLOAD_TOO_LARGE),
-        (None, Ok(body)) => match admit(&workspace, &head.headers) {
-            Ok(()) => {
-                let now = workspace.clock.now().as_second();
-                let region = &workspace.options.region;
-                operations::perform(&mut workspace.store(), &called, &body, region, now)
-            }
-            Err(status) => Reply::error(status),
-        },
-    };
+    let fault = workspace.fault(head.method.as_str(), head.uri.path());
+    let body = to_bytes(body, BODY_BYTES).await.ok();
+    let reply = spoiled(fault.as_ref()).unwrap_or_else(|| answer(&workspace, &head, body));
+    if counted {
+        workspace.traffic().0.answered(reply.status.as_u16());
+        workspace.metrics.answered(reply.status.as_str());
+    }
     let added = fault.map_or(0, |rule| rule.latency_ms);
     let latency = workspace.options.latency + Duration::from_millis(added);
     if !latency.is_zero() {
         sleep(latency).await;
     }
-    workspace.traffic().answered(reply.status.as_u16());
     reply.into_response()
 }
 
@@ -122,18 +60,67 @@ fn spoiled(fault: Option<&Rule>) -> Option<Reply> {
     Some(reply)
 }
 
-/// Credentials, then the limit of the site id.
-fn admit(workspace: &Workspace, headers: &hyper::HeaderMap) -> Result<(), StatusCode> {
-    let site =
-        access::site_id(headers, &workspace.options.credentials).ok_or(StatusCode::UNAUTHORIZED)?;
-    let Some(limit) = workspace.options.requests_per_second else {
-        return Ok(());
+/// Credentials, the site id's limit, then the call itself. No `body`: it was too long.
+fn answer(workspace: &Workspace, head: &Parts, body: Option<Bytes>) -> Reply {
+    let Some(site) = access::site_id(&head.headers, &workspace.options.credentials) else {
+        return Reply::error(StatusCode::UNAUTHORIZED);
     };
-    let now = workspace.now_us();
-    let within = workspace.traffic().within_limit(&site, limit, now);
-    if within {
-        Ok(())
-    } else {
-        Err(StatusCode::TOO_MANY_REQUESTS)
+    if !workspace.within_limit(&site) {
+        let mut reply = Reply::error(StatusCode::TOO_MANY_REQUESTS);
+        reply.retry_after_seconds = workspace.options.retry_after_seconds;
+        return reply;
+    }
+    match body {
+        Some(body) => perform(workspace, &call(&head.method, head.uri.path()), &body),
+        None => Reply::error(StatusCode::PAYLOAD_TOO_LARGE),
+    }
+}
+
+/// Reads without a lock, then stores.
+fn perform(workspace: &Workspace, call: &Call, body: &[u8]) -> Reply {
+    match call {
+        Call::Identify(id) => one(workspace, v1::identify(id, body), Reply::invalid),
+        Call::Track(id) => one(workspace, v1::track(id, body), Reply::invalid),
+        Call::Delete(id) => one(workspace, v1::delete(id), Reply::invalid),
+        Call::Entity => one(workspace, v2::entity(body), Reply::invalid_v2),
+        Call::Batch => batch(workspace, body),
+        Call::Region => Reply::json(&json!({
+            "url": "https://track.customer.io",
+            "region": workspace.options.region,
+            "environment_id": 1,
+        })),
+        Call::Auth => Reply::json(&json!({"meta": {"message": "nice credentials."}})),
+        Call::WrongMethod => Reply::error(StatusCode::METHOD_NOT_ALLOWED),
+        Call::Unknown => Reply::error(StatusCode::NOT_FOUND),
+    }
+}
+
+fn one(
+    workspace: &Workspace,
+    read: Result<Operation, Invalid>,
+    refused: fn(&Invalid) -> Reply,
+) -> Reply {
+    match read {
+        Ok(operation) => {
+            workspace.take(vec![operation], 0);
+            Reply::ok()
+        }
+        Err(invalid) => {
+            workspace.take(Vec::new(), 1);
+            refused(&invalid)
+        }
+    }
+}
+
+fn batch(workspace: &Workspace, body: &[u8]) -> Reply {
+    match v2::batch(body) {
+        Ok(batch) => {
+            workspace.take(batch.operations, batch.refused.len());
+            Reply::partly(&batch.refused)
+        }
+        Err(invalid) => {
+            workspace.take(Vec::new(), 1);
+            Reply::invalid_v2(&invalid)
+        }
     }
 }

@@ -1,192 +1,260 @@
 //! What the workspace knows: people, events, and how often the same event came.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
-use serde_json::{Map, Value, json};
+use serde::Serialize;
 
+use super::identity::Identity;
 use super::ids::RecentIds;
+use super::operation::{Event, Operation};
+use super::people::{People, Shown};
 
 /// Events whose details are kept for `/_sim/events`.
-const KEEP_DETAILS: usize = 10_000;
+pub(super) const KEEP_DETAILS: usize = 10_000;
 
-/// A person: attributes, and for each the time it speaks of.
-#[derive(Debug, Default)]
-struct Person {
-    attributes: Map<String, Value>,
-    times: HashMap<String, i64>,
+/// What became of a valid operation. The answer is 200 for each: the real one says no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Taken,
+    Duplicate,
+    /// As the real one drops it, in silence.
+    Dropped,
 }
 
-/// An event that was taken.
-#[derive(Debug, Clone)]
-pub(super) struct Event {
-    pub(super) id: Option<String>,
-    pub(super) person: String,
-    pub(super) name: String,
-    pub(super) timestamp: Option<i64>,
+impl Outcome {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Taken => "taken",
+            Self::Duplicate => "duplicate",
+            Self::Dropped => "dropped",
+        }
+    }
+}
+
+/// The counts, for `/_sim/state`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub(super) struct StoreState {
+    pub(super) people: usize,
+    /// Events taken, each once.
+    pub(super) events: u64,
+    /// Events that came again, and were ignored.
+    pub(super) duplicates: u64,
+    /// Valid identify calls and items, whatever became of them; likewise deletes.
+    pub(super) identifies: u64,
+    pub(super) deletes: u64,
+    /// Valid, answered 200 and ignored.
+    pub(super) dropped: u64,
+    /// Calls and batch items that were refused.
+    pub(super) invalid: u64,
+}
+
+/// An event as shown.
+#[derive(Debug, Serialize)]
+pub(super) struct ShownEvent {
+    /// Its place in the order of arrival, from 1.
+    pub(super) sequence: u64,
+    id: Option<String>,
+    person: String,
+    name: String,
+    timestamp: Option<i64>,
 }
 
 /// Everything that was stored.
 #[derive(Debug)]
 pub(super) struct Store {
-    people: HashMap<String, Person>,
+    people: People,
     ids: RecentIds,
     details: VecDeque<Event>,
-    events: u64,
-    duplicates: u64,
-    identifies: u64,
-    deletes: u64,
-    invalid: u64,
+    counts: StoreState,
 }
 
 impl Store {
     pub(super) fn new(keep_events: usize) -> Self {
         Self {
-            people: HashMap::new(),
+            people: People::default(),
             ids: RecentIds::new(keep_events),
             details: VecDeque::new(),
-            events: 0,
-            duplicates: 0,
-            identifies: 0,
-            deletes: 0,
-            invalid: 0,
+            counts: StoreState::default(),
         }
     }
 
-    /// An upsert. `at` is the time the attributes speak of: older ones do not overwrite newer.
-    /// With `_update: true` an unknown person is not created, and the answer is still 200.
-    pub(super) fn identify(&mut self, id: &str, attributes: &Map<String, Value>, at: i64) {
-        self.identifies += 1;
-        let update_only = attributes.get("_update") == Some(&Value::Bool(true));
-        if update_only && !self.people.contains_key(id) {
-            return;
-        }
-        let person = self.people.entry(id.to_owned()).or_default();
-        for (name, value) in attributes {
-            if name.starts_with('_') && name != "_load_test" {
-                continue;
+    /// Stores one operation, at `now` in unix seconds.
+    pub(super) fn apply(&mut self, operation: Operation, now: i64) -> Outcome {
+        let outcome = match operation {
+            Operation::Identify {
+                person,
+                attributes,
+                at,
+            } => {
+                self.counts.identifies += 1;
+                let at = at.unwrap_or(now);
+                taken(self.people.identify(&person, attributes, at))
             }
-            let known = person.times.get(name).copied().unwrap_or(i64::MIN);
-            if at >= known {
-                person.attributes.insert(name.clone(), value.clone());
-                person.times.insert(name.clone(), at);
+            Operation::Delete(person) => {
+                self.counts.deletes += 1;
+                taken(self.people.delete(&person))
             }
+            Operation::Event(event) => self.track(event),
+        };
+        self.counts.dropped += u64::from(outcome == Outcome::Dropped);
+        outcome
+    }
+
+    fn track(&mut self, event: Event) -> Outcome {
+        if matches!(event.person, Identity::CioId(_)) && !self.people.knows(&event.person) {
+            return Outcome::Dropped;
         }
-    }
-
-    pub(super) fn delete(&mut self, id: &str) {
-        self.deletes += 1;
-        self.people.remove(id);
-    }
-
-    /// Takes an event, unless its id came before: then it is a duplicate, and ignored.
-    pub(super) fn track(&mut self, event: Event) {
         if event.id.as_deref().is_some_and(|id| !self.ids.insert(id)) {
-            self.duplicates += 1;
-            return;
+            self.counts.duplicates += 1;
+            return Outcome::Duplicate;
         }
-        self.events += 1;
+        self.counts.events += 1;
         self.details.push_back(event);
         if self.details.len() > KEEP_DETAILS {
             self.details.pop_front();
         }
+        Outcome::Taken
     }
 
-    /// Something was refused.
-    pub(super) fn refuse(&mut self) {
-        self.invalid += 1;
+    /// So many calls or batch items were refused.
+    pub(super) fn refuse(&mut self, count: usize) {
+        self.counts.invalid += count as u64;
     }
 
-    pub(super) fn person(&self, id: &str) -> Option<Value> {
-        self.people
-            .get(id)
-            .map(|person| Value::Object(person.attributes.clone()))
+    pub(super) fn people(&self) -> usize {
+        self.people.len()
     }
 
-    /// The last events, oldest first.
-    pub(super) fn last_events(&self, limit: usize) -> Vec<Value> {
-        let skip = self.details.len().saturating_sub(limit);
-        let shown = self.details.iter().skip(skip).map(|event| {
-            json!({
-                "id": event.id,
-                "person": event.person,
-                "name": event.name,
-                "timestamp": event.timestamp,
+    pub(super) fn person(&self, name: &Identity) -> Option<Shown> {
+        self.people.get(name)
+    }
+
+    /// At most `limit` events in the order of arrival: the first ones after place `after`, or the
+    /// last ones there are.
+    pub(super) fn events(&self, after: Option<u64>, limit: usize) -> Vec<ShownEvent> {
+        let forgotten = self.counts.events - self.details.len() as u64;
+        let skip = after.map_or_else(
+            || self.details.len().saturating_sub(limit),
+            |after| usize::try_from(after.saturating_sub(forgotten)).unwrap_or(usize::MAX),
+        );
+        let kept = (forgotten + 1..).zip(&self.details);
+        kept.skip(skip)
+            .take(limit)
+            .map(|(sequence, event)| ShownEvent {
+                sequence,
+                id: event.id.clone(),
+                person: event.person.shown(),
+                name: event.name.clone(),
+                timestamp: event.timestamp,
             })
-        });
-        shown.collect()
+            .collect()
     }
 
-    pub(super) fn state(&self) -> Value {
-        json!({
-            "people": self.people.len(),
-            "events": self.events,
-            "duplicates": self.duplicates,
-            "identifies": self.identifies,
-            "deletes": self.deletes,
-            "invalid": self.invalid,
-        })
+    pub(super) fn state(&self) -> StoreState {
+        StoreState {
+            people: self.people.len(),
+            ..self.counts.clone()
+        }
+    }
+}
+
+fn taken(done: bool) -> Outcome {
+    if done {
+        Outcome::Taken
+    } else {
+        Outcome::Dropped
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Map, json};
+
     use super::*;
 
-    fn identify(store: &mut Store, attributes: &Value, at: i64) {
-        store.identify("u", attributes.as_object().expect("an object"), at);
-    }
-
-    fn event(id: Option<&str>) -> Event {
-        let id = id.map(str::to_owned);
-        Event {
-            id,
-            person: "u".to_owned(),
+    fn event(id: Option<&str>, person: Identity) -> Operation {
+        Operation::Event(Event {
+            id: id.map(str::to_owned),
+            person,
             name: "n".to_owned(),
             timestamp: None,
+        })
+    }
+
+    fn user() -> Identity {
+        Identity::Id("u".to_owned())
+    }
+
+    fn identify(at: Option<i64>, plan: &str) -> Operation {
+        let attributes = json!({ "plan": plan });
+        Operation::Identify {
+            person: user(),
+            attributes: attributes.as_object().cloned().unwrap_or_else(Map::new),
+            at,
         }
     }
 
     #[test]
-    fn older_attributes_do_not_overwrite_newer_ones() {
+    fn each_operation_is_counted_with_what_became_of_it() {
         let mut store = Store::new(10);
-        identify(&mut store, &json!({"plan": "new", "age": 1}), 200);
-        identify(&mut store, &json!({"plan": "old", "city": "x"}), 100);
-        assert_eq!(
-            store.person("u"),
-            Some(json!({"plan": "new", "age": 1, "city": "x"}))
-        );
+        let ulid = Some("01ARZ3NDEKTSV4RRFFQ69G5FAV");
+        let nobody = Identity::CioId("ff".to_owned());
+        let steps = [
+            (event(ulid, user()), Outcome::Taken),
+            (event(ulid, user()), Outcome::Duplicate),
+            (event(None, user()), Outcome::Taken),
+            (event(None, user()), Outcome::Taken),
+            (event(None, nobody), Outcome::Dropped),
+            (Operation::Delete(user()), Outcome::Dropped),
+            (identify(None, "a"), Outcome::Taken),
+        ];
+        for (operation, expected) in steps {
+            assert_eq!(store.apply(operation, 1), expected);
+        }
+        store.refuse(2);
+        let expected = StoreState {
+            people: 1,
+            events: 3,
+            duplicates: 1,
+            identifies: 1,
+            deletes: 1,
+            dropped: 2,
+            invalid: 2,
+        };
+        assert_eq!(store.state(), expected);
     }
 
     #[test]
-    fn an_update_creates_nobody() {
+    fn attributes_without_a_time_speak_of_now() {
         let mut store = Store::new(10);
-        identify(&mut store, &json!({"_update": true, "a": 1}), 1);
-        assert_eq!(store.person("u"), None);
-        identify(&mut store, &json!({"a": 1}), 1);
-        identify(&mut store, &json!({"_update": true, "a": 2}), 2);
-        assert_eq!(store.person("u"), Some(json!({"a": 2})));
+        store.apply(identify(None, "now"), 100);
+        store.apply(identify(Some(99), "late"), 101);
+        assert_eq!(store.person(&user()).unwrap().attributes["plan"], "now");
+        store.apply(identify(None, "later"), 102);
+        assert_eq!(store.person(&user()).unwrap().attributes["plan"], "later");
     }
 
     #[test]
-    fn a_repeated_event_counts_once() {
-        let mut store = Store::new(10);
-        store.track(event(Some("01ARZ3NDEKTSV4RRFFQ69G5FAV")));
-        store.track(event(Some("01ARZ3NDEKTSV4RRFFQ69G5FAV")));
-        store.track(event(None));
-        store.track(event(None));
-        assert_eq!(
-            (&store.state()["events"], &store.state()["duplicates"]),
-            (&json!(3), &json!(1))
-        );
-        assert_eq!(store.last_events(2).len(), 2);
-    }
-
-    #[test]
-    fn a_deleted_person_is_gone() {
-        let mut store = Store::new(10);
-        identify(&mut store, &json!({"a": 1}), 1);
-        store.delete("u");
-        assert_eq!(store.state()["people"], 0);
-        assert_eq!(store.person("u"), None);
+    fn events_are_shown_by_their_place_in_the_order_of_arrival() {
+        let mut store = Store::new(1);
+        let forgotten = 5;
+        for _ in 0..KEEP_DETAILS + forgotten {
+            store.apply(event(None, user()), 1);
+        }
+        let last = (KEEP_DETAILS + forgotten) as u64;
+        let cases = [
+            (None, 2, vec![last - 1, last]),
+            (Some(0), 2, vec![6, 7]),
+            (Some(6), 2, vec![7, 8]),
+            (Some(last - 1), 2, vec![last]),
+            (Some(last), 2, vec![]),
+            (Some(u64::MAX), 2, vec![]),
+            (Some(0), 0, vec![]),
+        ];
+        for (after, limit, expected) in cases {
+            let shown = store.events(after, limit);
+            let places: Vec<u64> = shown.iter().map(|event| event.sequence).collect();
+            assert_eq!(places, expected, "after {after:?}");
+        }
     }
 }

@@ -11,6 +11,8 @@ const ATTRIBUTE_VALUE_BYTES: usize = 1000;
 const EVENT_NAME_BYTES: usize = 100;
 const EVENT_DATA_BYTES: usize = 100_000;
 const ATTRIBUTES: usize = 300;
+/// Fields of an identify that are no attributes.
+const OWN_FIELDS: [&str; 2] = ["cio_relationships", "cio_subscription_preferences"];
 
 /// Why something is refused: Customer.io's reason, field and message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,84 +22,101 @@ pub(super) struct Invalid {
     pub(super) message: String,
 }
 
-fn invalid(reason: &'static str, field: &str, message: &str) -> Invalid {
-    Invalid {
-        reason,
-        field: field.to_owned(),
-        message: message.to_owned(),
+impl Invalid {
+    pub(super) fn new(reason: &'static str, field: &str, message: &str) -> Self {
+        Self {
+            reason,
+            field: field.to_owned(),
+            message: message.to_owned(),
+        }
     }
 }
 
-/// The id of a person.
-pub(super) fn person_id(id: &str) -> Result<(), Invalid> {
+/// Which API answers: for an attribute that is too long the two have words of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Api {
+    V1,
+    V2,
+}
+
+/// What names a person, as text.
+pub(super) fn identifier<'a>(value: &'a Value, field: &str) -> Result<&'a str, Invalid> {
+    let Some(text) = value.as_str() else {
+        let message = "id attribute must be a string value";
+        return Err(Invalid::new("invalid", field, message));
+    };
+    person_id(text, field).map(|()| text)
+}
+
+/// The id of a person, of whatever kind.
+pub(super) fn person_id(id: &str, field: &str) -> Result<(), Invalid> {
     if id.is_empty() {
-        return Err(invalid(
-            "required",
-            "id",
-            "id attribute cannot be an empty string",
-        ));
+        let message = "id attribute cannot be an empty string";
+        return Err(Invalid::new("required", field, message));
     }
     if id.len() > ID_BYTES {
-        return Err(invalid(
-            "invalid",
-            "id",
-            "id cannot be longer than 150 bytes",
-        ));
+        // The limit is documented, the message is not.
+        let message = "id attribute cannot be longer than 150 bytes";
+        return Err(Invalid::new("invalid", field, message));
     }
     Ok(())
 }
 
 /// The attributes of an identify.
-pub(super) fn attributes(attributes: &Map<String, Value>) -> Result<(), Invalid> {
+pub(super) fn attributes(attributes: &Map<String, Value>, api: Api) -> Result<(), Invalid> {
     if attributes.len() > ATTRIBUTES {
         let message = "cannot identify more than 300 attributes in one request";
-        return Err(invalid("invalid", "attributes", message));
+        return Err(Invalid::new("invalid", "attributes", message));
     }
     attributes
         .iter()
-        .try_for_each(|(name, value)| attribute(name, value))
+        .try_for_each(|(name, value)| attribute(name, value, api))
 }
 
-fn attribute(name: &str, value: &Value) -> Result<(), Invalid> {
+fn attribute(name: &str, value: &Value, api: Api) -> Result<(), Invalid> {
     if name.len() > ATTRIBUTE_NAME_BYTES {
         let message = "attribute name cannot be longer than 150 bytes";
-        return Err(invalid("invalid", "attributes", message));
+        return Err(Invalid::new("invalid", "attributes", message));
     }
     let bytes = match value {
         Value::String(text) => text.len(),
         // Customer.io's own fields have their own rules.
-        _ if name.starts_with("cio_") => 0,
+        _ if OWN_FIELDS.contains(&name) => 0,
         other => other.to_string().len(),
     };
     if bytes > ATTRIBUTE_VALUE_BYTES {
-        let message = format!("value for attribute '{name}' cannot be longer than 1000 bytes");
-        return Err(invalid("invalid", &format!("attributes.{name}"), &message));
+        let message = match api {
+            Api::V1 => format!("value for attribute '{name}' cannot be longer than 1000 bytes"),
+            // As recorded in rudder-transformer's tests.
+            Api::V2 => "property value cannot be longer than 1000 bytes".to_owned(),
+        };
+        let field = format!("attributes.{name}");
+        return Err(Invalid::new("invalid", &field, &message));
     }
     Ok(())
 }
 
-/// An event's name and data.
-pub(super) fn event(name: Option<&Value>, data: Option<&Value>) -> Result<(), Invalid> {
+/// An event's name, and its data, which the caller's API calls `data_field`.
+pub(super) fn event(
+    name: Option<&Value>,
+    data: Option<&Value>,
+    data_field: &str,
+) -> Result<(), Invalid> {
     let name = name.and_then(Value::as_str).unwrap_or_default().trim();
     if name.is_empty() {
-        return Err(invalid("required", "name", "event name must not be blank"));
+        let message = "event name must not be blank";
+        return Err(Invalid::new("required", "name", message));
     }
     if name.len() > EVENT_NAME_BYTES {
-        return Err(invalid(
-            "invalid",
-            "name",
-            "event name cannot be longer than 100 bytes",
-        ));
+        let message = "event name cannot be longer than 100 bytes";
+        return Err(Invalid::new("invalid", "name", message));
     }
+    let refuse = |message| Err(Invalid::new("invalid", data_field, message));
     match data {
-        Some(data) if !data.is_object() => {
-            Err(invalid("invalid", "data", "event data must be a hash"))
+        Some(data) if !data.is_object() => refuse("event data must be a hash"),
+        Some(data) if data.to_string().len() > EVENT_DATA_BYTES => {
+            refuse("event data cannot be longer than 100000 bytes")
         }
-        Some(data) if data.to_string().len() > EVENT_DATA_BYTES => Err(invalid(
-            "invalid",
-            "data",
-            "event data cannot be longer than 100000 bytes",
-        )),
         None | Some(_) => Ok(()),
     }
 }
@@ -109,53 +128,65 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_too_long_is_refused_in_bytes_not_characters() {
-        assert_eq!(person_id(&"ü".repeat(75)), Ok(()));
-        assert_eq!(person_id(&"ü".repeat(76)).unwrap_err().field, "id");
-        assert_eq!(person_id("").unwrap_err().reason, "required");
+    fn ids_are_measured_in_bytes_not_characters() {
+        assert_eq!(person_id(&"ü".repeat(75), "id"), Ok(()));
+        assert_eq!(person_id(&"ü".repeat(76), "id").unwrap_err().field, "id");
+        assert_eq!(person_id("", "id").unwrap_err().reason, "required");
     }
 
     #[test]
     fn attributes_have_their_documented_limits() {
-        let of = |value: Value| attributes(value.as_object().expect("an object"));
-        assert_eq!(of(json!({"a": "x".repeat(1000)})), Ok(()));
-        let error = of(json!({"plan": "x".repeat(1001)})).unwrap_err();
-        assert_eq!(error.field, "attributes.plan");
+        let of = |value: Value| attributes(value.as_object().expect("an object"), Api::V1);
+        let name = "attribute name cannot be longer than 150 bytes";
+        let value = "value for attribute 'a' cannot be longer than 1000 bytes";
+        let cases = [
+            (json!({"a": "x".repeat(1000)}), None),
+            (json!({"a": "x".repeat(1001)}), Some(value)),
+            (json!({"a": "ü".repeat(500)}), None),
+            (json!({"a": "ü".repeat(501)}), Some(value)),
+            (json!({"a": vec![10; 400]}), Some(value)),
+            (json!({"cio_relationships": vec![10; 400]}), None),
+            (json!({"x".repeat(150): 1}), None),
+            (json!({"x".repeat(151): 1}), Some(name)),
+        ];
+        for (given, expected) in cases {
+            let found = of(given).err().map(|invalid| invalid.message);
+            assert_eq!(found.as_deref(), expected);
+        }
+        let many = |count: u32| (0..count).map(|n| (n.to_string(), json!(n))).collect();
+        assert_eq!(attributes(&many(300), Api::V1), Ok(()));
         assert_eq!(
-            error.message,
-            "value for attribute 'plan' cannot be longer than 1000 bytes"
+            attributes(&many(301), Api::V1).unwrap_err().message,
+            "cannot identify more than 300 attributes in one request"
         );
-        assert!(of(json!({"x".repeat(151): 1})).is_err());
-        let many = (0..301).map(|n| (n.to_string(), json!(n))).collect();
-        assert!(attributes(&many).unwrap_err().message.contains("300"));
     }
 
     #[test]
     fn events_have_their_documented_messages() {
+        let blank = "event name must not be blank";
+        let data = |bytes: usize| json!({"x": "x".repeat(bytes - r#"{"x":""}"#.len())});
         let cases = [
-            (json!({}), "event name must not be blank"),
-            (json!({"name": "  "}), "event name must not be blank"),
-            (json!({"name": 5}), "event name must not be blank"),
+            (json!({}), Some(blank)),
+            (json!({"name": "  "}), Some(blank)),
+            (json!({"name": 5}), Some(blank)),
+            (json!({"name": "ü".repeat(50)}), None),
             (
-                json!({"name": "n".repeat(101)}),
-                "event name cannot be longer than 100 bytes",
+                json!({"name": "ü".repeat(51)}),
+                Some("event name cannot be longer than 100 bytes"),
             ),
             (
                 json!({"name": "n", "data": []}),
-                "event data must be a hash",
+                Some("event data must be a hash"),
             ),
+            (json!({"name": "n", "data": data(100_000)}), None),
             (
-                json!({"name": "n", "data": {"x": "x".repeat(100_000)}}),
-                "event data cannot be longer than 100000 bytes",
+                json!({"name": "n", "data": data(100_001)}),
+                Some("event data cannot be longer than 100000 bytes"),
             ),
         ];
-        for (body, message) in cases {
-            let found = event(body.get("name"), body.get("data")).unwrap_err();
-            assert_eq!(found.message, message);
+        for (body, expected) in cases {
+            let found = event(body.get("name"), body.get("data"), "data").err();
+            assert_eq!(found.map(|it| it.message).as_deref(), expected);
         }
-        assert_eq!(
-            event(Some(&json!("bought")), Some(&json!({"a": 1}))),
-            Ok(())
-        );
     }
 }

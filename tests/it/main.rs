@@ -16,5 +16,6 @@ mod metrics;
 mod queue;
 mod render;
 mod rooms;
+mod simulator;
 mod support;
 mod worker;
