@@ -34,7 +34,7 @@ images: tools release ## build the images for the local cluster
 test-e2e: images ## end to end, on a real Kubernetes
 	@tests/e2e
 
-demo: ## the main job, from nothing to a picture; CONTEXT=NAME IMAGE=REPO:TAG uses your own cluster
+demo: setup ## the main job, from nothing to a picture; CONTEXT=NAME IMAGE=REPO:TAG uses your own cluster
 	@[ -n "$(CONTEXT)" ] || $(MAKE) --no-print-directory images
 	@examples/demo/run
 

@@ -10,6 +10,15 @@ start() { # NAME COMMAND...
   "${@:2}" >"$RUN/$1.log" 2>&1 &
 }
 
+# Folders that these programs insist on: private ones, so that nothing is left on the machine.
+private_folders() {
+  local folder
+  for folder in /run/netns /run/containerd /var/lib/cni /var/lib/kubelet /var/log/pods /var/log/containers /usr/libexec/kubernetes; do
+    mkdir -p "$folder"
+    mount -t tmpfs none "$folder"
+  done
+}
+
 network() {
   ip link set lo up
   ip link add node0 type bridge
@@ -65,6 +74,7 @@ metrics_server() {
 
 main() {
   write_config
+  private_folders
   network
   start containerd containerd -c "$RUN/containerd.toml"
   apiserver

@@ -24,6 +24,8 @@ fn a_changed_concurrency_rolls_the_pods_and_never_has_too_few() {
             }
             fewest
         });
+        // Also when the wait fails: the scope ends only with the watcher.
+        let ends = Ends(&rolled);
         stage.pipeline(&format!("{SPEC}  worker: {{concurrency: 3}}\n"));
         stage.wait("every pod has the new concurrency", SOON, || {
             let pods = stage.pods();
@@ -32,7 +34,7 @@ fn a_changed_concurrency_rolls_the_pods_and_never_has_too_few() {
                     .iter()
                     .all(|pod| concurrency(pod).as_deref() == Some("3"))
         });
-        rolled.store(true, Ordering::Relaxed);
+        drop(ends);
         watcher.join().expect("the watcher ends")
     });
     assert!(fewest >= 2, "{fewest} ready pods during the rollout");
@@ -110,6 +112,14 @@ fn a_deleted_pipeline_leaves_the_queue_and_nothing_else() {
     };
     let left = count("wait") + count("active") + stage.finished("completed");
     assert_eq!(left, 200, "every job is still in the queue");
+}
+
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 fn ready_pods(stage: &Stage) -> i64 {

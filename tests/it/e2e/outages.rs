@@ -3,26 +3,28 @@
 use std::thread::sleep;
 use std::time::Duration;
 
-use super::support::{SOON, Stage, run};
+use serde_json::Value;
 
-const SLOW: &str = "  workspace: {endpoint: 'http://simulator', rateLimit: {requestsPerSecond: 5}}
-  delivery: {mode: Single}
-";
+use super::support::{SOON, Stage, run};
 
 #[test]
 #[ignore = "needs a cluster: make test-e2e"]
 fn while_redis_is_down_the_pods_stay_and_afterwards_it_goes_on_by_itself() {
     let stage = Stage::new("redis-outage", &[]);
-    stage.pipeline(SLOW);
+    // Without a stabilization window a depth of 0 would bring 2 pods within seconds.
+    stage.pipeline(
+        "  workspace: {endpoint: 'http://simulator', rateLimit: {requestsPerSecond: 5}}
+  delivery: {mode: Single}
+  autoscaling:
+    behavior: {scaleUp: {stabilizationWindowSeconds: 0}, scaleDown: {stabilizationWindowSeconds: 0}}
+",
+    );
     stage.wait_ready();
-    stage.produce(900);
-    stage.wait("the depth is known", SOON, || {
-        stage.condition("MetricsAvailable").0 == "True"
-    });
-    let before = stage.replicas();
+    stage.produce(2000);
+    stage.wait("4 pods for 2,000 jobs", SOON, || stage.replicas() == 4);
     freeze(&stage);
     for second in 0..60 {
-        assert_eq!(stage.replicas(), before, "after {second} s without Redis");
+        assert_eq!(stage.replicas(), 4, "after {second} s without Redis");
         sleep(Duration::from_secs(1));
     }
     let (status, reason, message) = stage.condition("MetricsAvailable");
@@ -79,11 +81,7 @@ fn a_worker_killed_in_the_middle_loses_no_job() {
     stage.wait("some jobs are done", SOON, || {
         stage.finished("completed") > 50
     });
-    let victim = stage.pods()[0]["metadata"]["name"]
-        .as_str()
-        .expect("a name")
-        .to_owned();
-    stage.kubectl(&["delete", "pod", &victim, "--grace-period=0", "--force"]);
+    kill_worker(&stage.pods()[0]);
     stage.wait("every job is delivered", Duration::from_mins(4), || {
         stage.finished("completed") == 1200
     });
@@ -152,4 +150,20 @@ fn an_operator_restart_moves_nothing() {
     // Time for a reconcile of everything.
     sleep(Duration::from_secs(15));
     assert_eq!(picture(), before);
+}
+
+/// SIGKILL for the worker's process, past the kubelet, which would ask it to end first.
+fn kill_worker(pod: &Value) {
+    let socket =
+        std::env::var("CIO_E2E_CONTAINERD").expect("the containerd socket; run: make test-e2e");
+    let id = pod["status"]["containerStatuses"][0]["containerID"]
+        .as_str()
+        .expect("a container");
+    let id = id.trim_start_matches("containerd://");
+    run(
+        "ctr",
+        &[
+            "-a", &socket, "-n", "k8s.io", "tasks", "kill", "-s", "SIGKILL", id,
+        ],
+    );
 }

@@ -41,8 +41,9 @@ fn a_standing_backlog_of_2000_settles_at_4_pods_not_20() {
     }
     assert_eq!((most, stage.replicas()), (4, 4));
     let depth = stage.get("ciopipeline", "events")["status"]["queueDepth"].as_i64();
+    // Written when it doubled or halved: what stands there is within a factor of 2.
     assert!(
-        depth.is_some_and(|depth| (1700..=2000).contains(&depth)),
+        depth.is_some_and(|depth| (900..=2000).contains(&depth)),
         "{depth:?}"
     );
     assert_eq!(stage.condition("MetricsAvailable").0, "True");

@@ -1,7 +1,7 @@
 //! What the tests share: a chart that is installed once, and a stage for each test.
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::thread::sleep;
 use std::time::Duration;
@@ -299,6 +299,8 @@ pub(super) fn manifest(spec: &str) -> String {
 struct PortForward {
     child: Child,
     port: u16,
+    /// kubectl goes on writing, and dies of a pipe that nobody reads.
+    _stdout: BufReader<ChildStdout>,
 }
 
 impl PortForward {
@@ -317,14 +319,19 @@ impl PortForward {
             .expect("kubectl runs");
         let mut line = String::new();
         let stdout = child.stdout.take().expect("a pipe");
-        BufReader::new(stdout).read_line(&mut line).expect("a line");
+        let mut stdout = BufReader::new(stdout);
+        stdout.read_line(&mut line).expect("a line");
         let port = line
             .split("127.0.0.1:")
             .nth(1)
             .and_then(|rest| rest.split(' ').next())
             .and_then(|port| port.parse().ok())
             .unwrap_or_else(|| panic!("no port in {line:?}"));
-        Self { child, port }
+        Self {
+            child,
+            port,
+            _stdout: stdout,
+        }
     }
 }
 
