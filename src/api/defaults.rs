@@ -30,7 +30,7 @@ pub(super) fn defaults() -> Value {
                 "requests": {"cpu": "100m", "memory": "64Mi"},
                 "limits": {"memory": "256Mi"}
             },
-            "template": {}
+            "template": {"terminationGracePeriodSeconds": 30}
         },
         "sidecar": {
             "port": 9100,
@@ -67,8 +67,9 @@ pub(super) fn fill(given: &mut Value, defaults: &Value) {
     };
     for (key, default) in defaults {
         match given.get_mut(key) {
-            Some(value) => fill(value, default),
-            None => {
+            Some(value) if !value.is_null() => fill(value, default),
+            // To the API server a null where none is allowed is a field that is not there.
+            _ => {
                 given.insert(key.clone(), default.clone());
             }
         }
@@ -126,7 +127,9 @@ mod tests {
             "autoscaling": {"behavior": {"scaleUp": {"stabilizationWindowSeconds": 0}}},
             "worker": {"resources": {"requests": {"memory": "1Gi"}}}
         });
+        given["sidecar"] = json!({"resources": {"requests": {"cpu": null}}});
         fill(&mut given, &defaults());
+        assert_eq!(given["sidecar"]["resources"]["requests"]["cpu"], "10m");
         let behavior = &given["autoscaling"]["behavior"];
         assert_eq!(behavior["scaleUp"]["stabilizationWindowSeconds"], 0);
         assert_eq!(behavior["scaleUp"]["policies"][0]["value"], 4);

@@ -1,4 +1,4 @@
-//! A manifest file → a typed resource, as strict as `kubectl apply` is.
+//! A manifest file → a typed resource. Unknown fields are refused, as `kubectl apply` does.
 
 use serde::de::IntoDeserializer;
 use serde_json::Value;

@@ -8,7 +8,7 @@ mod crd;
 mod defaults;
 mod manifest;
 pub mod pipeline;
-mod quantity;
+pub mod quantity;
 mod status;
 mod worker;
 

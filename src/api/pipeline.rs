@@ -59,7 +59,7 @@ pub struct CioPipelineSpec {
 #[x_kube(
     validation = Rule::new("!self.name.contains(':')").message("spec.queue.name must not contain a colon: BullMQ refuses it; write for example cio-events instead of cio:events").field_path(".name"),
     validation = Rule::new("self.name == oldSelf.name && self.prefix == oldSelf.prefix").message("spec.queue.name and spec.queue.prefix are immutable: create a second CioPipeline for another queue"),
-    validation = Rule::new("!has(self.redis.url) || !self.redis.url.startsWith('redis-cluster://') || (self.name.contains('{') && self.name.contains('}')) || (self.prefix.contains('{') && self.prefix.contains('}'))").message("on a Redis Cluster all keys of a queue must share a slot: put a hash tag into spec.queue.prefix, for example {bull}")
+    validation = Rule::new("!has(self.redis.url) || !self.redis.url.matches('^rediss?-cluster://') || self.name.matches('[{][^{}]+[}]') || self.prefix.matches('[{][^{}]+[}]')").message("on a Redis Cluster all keys of a queue must share a slot: put a hash tag into spec.queue.prefix, for example {bull}")
 )]
 pub struct Queue {
     /// The queue's name, as given to BullMQ.
@@ -80,7 +80,7 @@ pub struct Queue {
 #[x_kube(
     validation = Rule::new("has(self.url) != has(self.urlSecretRef)").message("give exactly one of spec.queue.redis.url and spec.queue.redis.urlSecretRef"),
     validation = Rule::new("!has(self.url) || !self.url.contains('@')").message("spec.queue.redis.url must not contain a user or password: put the whole address into a Secret and name it in spec.queue.redis.urlSecretRef").field_path(".url"),
-    validation = Rule::new("!has(self.url) || self.url.matches('^(redis|rediss|redis-sentinel|redis-cluster)://.+')").message("spec.queue.redis.url must start with redis://, rediss://, redis-sentinel:// or redis-cluster://").field_path(".url")
+    validation = Rule::new("!has(self.url) || self.url.matches('^rediss?(-sentinel|-cluster)?://.+')").message("spec.queue.redis.url must start with redis://, rediss://, redis-sentinel:// or redis-cluster://").field_path(".url")
 )]
 pub struct Redis {
     /// `redis://HOST:PORT`, `rediss://…`, `redis-sentinel://H1:26379,H2:26379/MASTER/DB` or
@@ -100,7 +100,10 @@ pub struct Redis {
 #[derive(JsonSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecretKeyRef {
     /// The Secret's name.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(
+        length(min = 1, max = 253),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
+    )]
     pub name: String,
     /// The key in it.
     #[schemars(length(min = 1, max = 253))]
@@ -162,7 +165,10 @@ impl Region {
 #[serde(rename_all = "camelCase")]
 pub struct CredentialsSecretRef {
     /// The Secret's name, in the same namespace.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(
+        length(min = 1, max = 253),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
+    )]
     pub name: String,
     /// The key that holds the site id.
     #[schemars(length(min = 1, max = 253))]
@@ -227,7 +233,8 @@ pub struct Autoscaling {
     /// Jobs a pod should have to itself; more than that on average, and pods are added.
     #[schemars(range(min = 1, max = 10_000_000))]
     pub queue_depth: i32,
-    /// How the HPA asks for the depth.
+    /// How the HPA asks for the depth. `Pods` is what this chart's adapter serves; for `External` another
+    /// adapter has to serve `cio_queue_depth` with the label `pipeline`.
     pub metric_source: MetricSource,
     /// How fast pods are added and removed: `autoscaling/v2`'s own type. What is left out of
     /// `scaleUp` and `scaleDown` is defaulted field by field.

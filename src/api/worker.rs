@@ -21,7 +21,8 @@ use super::quantity::quantity_schema;
 #[derive(JsonSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Worker {
-    /// The image; empty means the operator's own. Any BullMQ worker can stand here.
+    /// The image; empty means the operator's own. Any BullMQ worker can stand here: it runs with the
+    /// image's own command, and finds the guide's variables in its environment.
     #[schemars(length(max = 500))]
     pub image: String,
     /// Requests in flight in a pod.
@@ -50,8 +51,11 @@ pub struct Sidecar {
 }
 
 /// Requests and limits of a container. CPU utilization needs the cpu request of every container,
-/// so it always has one.
-#[derive(JsonSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// so it always has one. A limit below the request counts as the request.
+#[derive(KubeSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[x_kube(
+    validation = Rule::new("!has(self.requests.cpu) || quantity(string(self.requests.cpu)).isGreaterThan(quantity('0'))").message("requests.cpu must be above 0: the HPA's CPU utilization is a share of it").field_path(".requests.cpu")
+)]
 pub struct Resources {
     /// What the scheduler sets aside.
     pub requests: Amounts,

@@ -77,7 +77,7 @@ pub(super) async fn apply(
         None => None,
     };
     cluster
-        .put_pod_monitor(observed, pod_monitor, &pipeline.object_name())
+        .put_pod_monitor(pipeline, observed.pod_monitor.as_ref(), pod_monitor)
         .await?;
     Ok(Applied { deployment, hpa })
 }
@@ -149,39 +149,53 @@ impl Cluster<'_> {
         )
     }
 
+    /// Puts the `PodMonitor`, or removes the one that is ours. Where the cluster has no such
+    /// resource, the wish has no effect.
     async fn put_pod_monitor(
         &self,
-        observed: &Observed,
+        pipeline: &Validated,
+        observed: Option<&DynamicObject>,
         desired: Option<DynamicObject>,
-        name: &str,
     ) -> Result<(), Error> {
         let what = "PodMonitor";
-        if !observed.pod_monitors_exist {
-            return Ok(());
-        }
+        let serialize = |source| Error::Serialize { what, source };
+        let name = pipeline.object_name();
         let resource = pod_monitor_resource();
         let api =
             Api::<DynamicObject>::namespaced_with(self.client.clone(), self.namespace, &resource);
-        let serialize = |source| Error::Serialize { what, source };
-        match (desired, &observed.pod_monitor) {
-            (None, None) => Ok(()),
-            (None, Some(_)) => gone(
-                api.delete(name, &DeleteParams::default()).await.map(drop),
-                what,
-            ),
-            (Some(desired), observed) => {
-                let desired = mark(desired).map_err(serialize)?;
-                if let Some(observed) = observed
-                    && unchanged(observed, &desired).map_err(serialize)?
-                {
-                    return Ok(());
-                }
-                let applied = api.patch(name, &force(), &Patch::Apply(&desired)).await;
-                applied
-                    .map(drop)
-                    .map_err(|source| Error::Write { what, source })
+        let Some(desired) = desired else {
+            let ours = observed.is_some_and(|observed| {
+                observed
+                    .metadata
+                    .owner_references
+                    .as_deref()
+                    .unwrap_or_default()
+                    .iter()
+                    .any(|owner| {
+                        pipeline
+                            .owner
+                            .as_ref()
+                            .is_some_and(|us| us.uid == owner.uid)
+                    })
+            });
+            if ours {
+                let deleted = api.delete(&name, &DeleteParams::default()).await;
+                return gone(deleted.map(drop), what);
             }
+            return Ok(());
+        };
+        let desired = mark(desired).map_err(serialize)?;
+        if let Some(observed) = observed
+            && unchanged(observed, &desired).map_err(serialize)?
+        {
+            return Ok(());
         }
+        gone(
+            api.patch(&name, &force(), &Patch::Apply(&desired))
+                .await
+                .map(drop),
+            what,
+        )
     }
 
     async fn scale(&self, mut deployment: Deployment, replicas: i32) -> Result<Deployment, Error> {
@@ -209,7 +223,7 @@ fn force() -> PatchParams {
     PatchParams::apply(FIELD_MANAGER).force()
 }
 
-/// A deletion is done when the object is gone, whoever removed it.
+/// Not found is fine: whoever removed the object, or never installed the resource.
 fn gone(deleted: Result<(), kube::Error>, what: &'static str) -> Result<(), Error> {
     match deleted {
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),

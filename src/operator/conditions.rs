@@ -33,33 +33,22 @@ impl Finding {
     }
 }
 
-/// `Available`: are there enough ready pods?
-pub(super) fn available(deployment: &Deployment) -> Finding {
-    let ready = deployment
-        .status
+/// `Available`: are there enough ready pods? Enough is the minimum: while the HPA adds pods, the
+/// Deployment's own condition is False until the last of them is ready, and nothing is wrong.
+pub(super) fn available(deployment: &Deployment, min_replicas: i32) -> Finding {
+    let status = deployment.status.clone().unwrap_or_default();
+    let wanted = deployment
+        .spec
         .as_ref()
-        .and_then(|status| status.ready_replicas)
-        .unwrap_or(0);
-    match deployment_condition(deployment, "Available") {
-        Some(found) if found.status == "True" => Finding::new(
-            "Available",
-            "True",
-            "MinimumReplicasAvailable",
-            format!("{ready} pods are ready"),
-        ),
-        Some(found) => Finding::new(
-            "Available",
-            "False",
-            found
-                .reason
-                .clone()
-                .unwrap_or_else(|| "PodsNotReady".to_owned()),
-            format!(
-                "{ready} pods are ready: {}",
-                found.message.clone().unwrap_or_default()
-            ),
-        ),
-        None => Finding::new("Available", "False", "PodsNotReady", "no pod is ready yet"),
+        .and_then(|spec| spec.replicas)
+        .unwrap_or(1);
+    let ready = status.ready_replicas.unwrap_or(0);
+    let seen = status.observed_generation >= deployment.metadata.generation;
+    let message = format!("{ready} of {wanted} pods are ready");
+    if seen && ready >= wanted.min(min_replicas).max(1) {
+        Finding::new("Available", "True", "MinimumReplicasAvailable", message)
+    } else {
+        Finding::new("Available", "False", "MinimumReplicasUnavailable", message)
     }
 }
 
@@ -99,7 +88,7 @@ pub(super) fn progressing(deployment: &Deployment) -> Finding {
     }
 }
 
-/// `MetricsAvailable`: does the HPA get the queue's depth?
+/// `MetricsAvailable`: does the HPA get what it scales on?
 pub(super) fn metrics_available(
     depth: &Result<Reading, Unknown>,
     hpa: Option<&HorizontalPodAutoscaler>,
@@ -108,29 +97,28 @@ pub(super) fn metrics_available(
         let message = format!("{unknown}; the number of pods is held");
         return Finding::new("MetricsAvailable", "False", unknown.reason(), message);
     }
-    match hpa.and_then(failed_metric) {
+    match hpa.and_then(inactive) {
         Some((reason, message)) => Finding::new("MetricsAvailable", "False", reason, message),
         None => Finding::new(
             "MetricsAvailable",
             "True",
             "DepthKnown",
-            "the queue's depth is read and served",
+            "the queue's depth is known and the HPA is active",
         ),
     }
 }
 
-/// The HPA's own word that it does not get our metric. CPU metrics are another server's.
-fn failed_metric(hpa: &HorizontalPodAutoscaler) -> Option<(String, String)> {
+/// The HPA's own word that it cannot act. At 0 replicas it says so too, and means no harm.
+fn inactive(hpa: &HorizontalPodAutoscaler) -> Option<(String, String)> {
     let conditions = hpa.status.as_ref()?.conditions.as_ref()?;
-    let inactive = conditions
+    let found = conditions
         .iter()
         .find(|c| c.type_ == "ScalingActive" && c.status == "False")?;
-    let reason = inactive.reason.clone()?;
-    let ours = matches!(
-        reason.as_str(),
-        "FailedGetPodsMetric" | "FailedGetExternalMetric"
-    );
-    ours.then(|| (reason, inactive.message.clone().unwrap_or_default()))
+    let reason = found
+        .reason
+        .clone()
+        .filter(|reason| reason != "ScalingDisabled")?;
+    Some((reason, found.message.clone().unwrap_or_default()))
 }
 
 /// A container that cannot start for want of something it names, such as a Secret.
@@ -183,4 +171,101 @@ fn deployment_condition<'a>(
 ) -> Option<&'a DeploymentCondition> {
     let conditions = deployment.status.as_ref()?.conditions.as_ref()?;
     conditions.iter().find(|condition| condition.type_ == kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn deployment(wanted: i32, ready: i32, observed: i64) -> Deployment {
+        let value = json!({
+            "metadata": {"generation": 2},
+            "spec": {"replicas": wanted, "selector": {}, "template": {}},
+            "status": {"readyReplicas": ready, "observedGeneration": observed},
+        });
+        serde_json::from_value(value).expect("a Deployment")
+    }
+
+    #[test]
+    fn available_means_the_minimum_and_not_every_pod_that_the_hpa_asked_for() {
+        // wanted, ready, observed generation → status, with a minimum of 2
+        let cases = [
+            (2, 2, 2, "True"),
+            (6, 2, 2, "True"),
+            (6, 1, 2, "False"),
+            (2, 0, 2, "False"),
+            (1, 1, 2, "True"),
+            (0, 0, 2, "False"),
+            (2, 2, 1, "False"),
+        ];
+        for (wanted, ready, observed, status) in cases {
+            let found = available(&deployment(wanted, ready, observed), 2);
+            assert_eq!(
+                found.status, status,
+                "{ready} of {wanted}, generation {observed}"
+            );
+        }
+    }
+
+    #[test]
+    fn whatever_keeps_the_hpa_from_acting_is_said_but_not_that_it_rests() {
+        let reading = || {
+            Ok(Reading {
+                depth: 1,
+                read_at: Timestamp::UNIX_EPOCH,
+            })
+        };
+        let hpa = |status: &str, reason: &str| -> HorizontalPodAutoscaler {
+            let condition = json!({"type": "ScalingActive", "status": status, "reason": reason});
+            let status: Value = json!({"desiredReplicas": 2, "conditions": [condition]});
+            serde_json::from_value(json!({ "status": status })).expect("an HPA")
+        };
+        for (status, reason, expected) in [
+            ("True", "ValidMetricFound", "True"),
+            ("False", "FailedGetPodsMetric", "False"),
+            ("False", "FailedGetResourceMetric", "False"),
+            ("False", "AmbiguousSelector", "False"),
+            ("False", "ScalingDisabled", "True"),
+        ] {
+            let found = metrics_available(&reading(), Some(&hpa(status, reason)));
+            assert_eq!(found.status, expected, "{reason}");
+        }
+        let unknown = metrics_available(&Err(Unknown::NoReadySidecar), None);
+        assert_eq!(
+            (unknown.status, unknown.reason.as_str()),
+            ("False", "NoReadySidecar")
+        );
+    }
+
+    #[test]
+    fn a_secret_that_a_container_waits_for_is_named() {
+        let pod = |reason: &str, message: &str| -> Pod {
+            let state = json!({"waiting": {"reason": reason, "message": message}});
+            let status = json!({"name": "worker", "ready": false, "restartCount": 0, "image": "", "imageID": "", "state": state});
+            serde_json::from_value(json!({"status": {"containerStatuses": [status]}}))
+                .expect("a Pod")
+        };
+        let missing = pod(
+            "CreateContainerConfigError",
+            "secret \"customerio\" not found",
+        );
+        let other = pod("ImagePullBackOff", "secret garden");
+        assert_eq!(missing_secret(std::slice::from_ref(&other)), None);
+        let found = missing_secret(&[other, missing]);
+        assert_eq!(found.as_deref(), Some("secret \"customerio\" not found"));
+    }
+
+    #[test]
+    fn a_transition_time_stays_unless_the_status_flips() {
+        let at = |second| Timestamp::from_second(second).expect("a time");
+        let finding = |status| Finding::new("Ready", status, "R", "m");
+        let first = stamp(vec![finding("True")], &[], Some(1), at(1));
+        let same = stamp(vec![finding("True")], &first, Some(2), at(2));
+        let flipped = stamp(vec![finding("False")], &same, Some(2), at(3));
+        let times = [&first, &same, &flipped].map(|c| c[0].last_transition_time.0);
+        assert_eq!(times, [at(1), at(1), at(3)]);
+        assert_eq!(same[0].observed_generation, Some(2));
+    }
 }

@@ -7,6 +7,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{DynamicObject, ListParams};
 use kube::{Api, Client, ResourceExt};
 use serde::de::DeserializeOwned;
@@ -25,13 +26,43 @@ pub(super) struct Observed {
     pub(super) disruption_budget: Option<PodDisruptionBudget>,
     pub(super) deployment: Option<Deployment>,
     pub(super) hpa: Option<HorizontalPodAutoscaler>,
-    /// `None` where it does not exist, or where the cluster has no such resource.
     pub(super) pod_monitor: Option<DynamicObject>,
-    /// Whether the cluster knows `PodMonitor`s.
-    pub(super) pod_monitors_exist: bool,
     pub(super) pods: Vec<Pod>,
     /// The queue's depth, as a sidecar tells it.
     pub(super) depth: Result<reading::Reading, reading::Unknown>,
+}
+
+impl Observed {
+    /// The owners of each object there is. A `PodMonitor` counts only where one is wanted.
+    pub(super) fn owners(
+        &self,
+        with_pod_monitor: bool,
+    ) -> [(&'static str, Option<&[OwnerReference]>); 5] {
+        let pod_monitor = self.pod_monitor.as_ref().filter(|_| with_pod_monitor);
+        [
+            (
+                "ServiceAccount",
+                self.service_account
+                    .as_ref()
+                    .map(ResourceExt::owner_references),
+            ),
+            (
+                "PodDisruptionBudget",
+                self.disruption_budget
+                    .as_ref()
+                    .map(ResourceExt::owner_references),
+            ),
+            (
+                "Deployment",
+                self.deployment.as_ref().map(ResourceExt::owner_references),
+            ),
+            (
+                "HorizontalPodAutoscaler",
+                self.hpa.as_ref().map(ResourceExt::owner_references),
+            ),
+            ("PodMonitor", pod_monitor.map(ResourceExt::owner_references)),
+        ]
+    }
 }
 
 /// Reads everything that belongs to `pipeline`, and asks a sidecar for the depth.
@@ -65,19 +96,17 @@ pub(super) async fn dereference(
             &name,
             "HorizontalPodAutoscaler"
         ),
-        pod_monitor(client, pipeline, &namespace, &name),
+        pod_monitor(client, &namespace, &name),
         list_pods(client, &namespace, &pipeline_name),
     )?;
     let sidecars: Vec<_> = pods.iter().filter_map(pods::sidecar).collect();
     let depth = reading::read_depth(http, &sidecars, clock.now()).await;
-    let (pod_monitor, pod_monitors_exist) = pod_monitor;
     Ok(Observed {
         service_account,
         disruption_budget,
         deployment,
         hpa,
         pod_monitor,
-        pod_monitors_exist,
         pods,
         depth,
     })
@@ -105,39 +134,13 @@ async fn list_pods(client: &Client, namespace: &str, name: &str) -> Result<Vec<P
         .items)
 }
 
-/// The `PodMonitor`, and whether there can be one. Not asked for by anybody: not looked for.
+/// The `PodMonitor`. In a cluster without that resource there is none either.
 async fn pod_monitor(
     client: &Client,
-    pipeline: &CioPipeline,
     namespace: &str,
     name: &str,
-) -> Result<(Option<DynamicObject>, bool), Error> {
-    let served = client
-        .list_api_group_resources("monitoring.coreos.com/v1")
-        .await;
-    let exists = match served {
-        Ok(resources) => resources
-            .resources
-            .iter()
-            .any(|resource| resource.kind == "PodMonitor"),
-        Err(kube::Error::Api(status)) if status.code == 404 => false,
-        Err(source) => {
-            return Err(Error::Read {
-                what: "the API groups",
-                source,
-            });
-        }
-    };
-    if !exists {
-        if pipeline.spec.monitoring.pod_monitor {
-            tracing::debug!(
-                k8s.name = pipeline.name_any(),
-                "the cluster has no PodMonitor resource; spec.monitoring.podMonitor has no effect"
-            );
-        }
-        return Ok((None, false));
-    }
+) -> Result<Option<DynamicObject>, Error> {
     let resource = pod_monitor_resource();
     let api = Api::<DynamicObject>::namespaced_with(client.clone(), namespace, &resource);
-    Ok((find(api, name, "PodMonitor").await?, true))
+    find(api, name, "PodMonitor").await
 }

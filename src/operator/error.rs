@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use kube::runtime::controller::Action;
 
+use super::validate::Refusal;
 use crate::runtime::backoff::Backoff;
 
 /// The wait after a failed reconcile doubles from the first to the second.
@@ -11,6 +12,9 @@ const BACKOFF: Backoff = Backoff {
     first: Duration::from_secs(1),
     most: Duration::from_mins(2),
 };
+
+/// An event's note holds 1 KiB.
+const MOST_CHARACTERS: usize = 700;
 
 /// Why a reconcile ended early.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +38,9 @@ pub(super) enum Error {
         /// The API server's word.
         source: kube::Error,
     },
+    /// The objects of a pipeline of the same name that was deleted are still there.
+    #[error("the {0} of a deleted CioPipeline of this name is still there")]
+    AwaitCollection(&'static str),
     /// The API server or a sidecar kept it waiting.
     #[error("gave up after {0:?}")]
     TakeTooLong(Duration),
@@ -54,9 +61,24 @@ impl Error {
             Self::ReadResource(_) => "invalid_resource",
             Self::Read { .. } => "read",
             Self::Write { .. } => "write",
+            Self::AwaitCollection(_) => "await_collection",
             Self::TakeTooLong(_) => "timeout",
             Self::Serialize { .. } => "serialize",
         }
+    }
+
+    /// The refusal in it, where trying again alone would not help: the user has to change
+    /// something (the spec, a quota, a policy), so it belongs into the status.
+    pub(super) fn refusal(&self) -> Option<Refusal> {
+        let Self::Write {
+            what,
+            source: kube::Error::Api(status),
+        } = self
+        else {
+            return None;
+        };
+        let message = status.message.chars().take(MOST_CHARACTERS).collect();
+        matches!(status.code, 400 | 403 | 422).then_some(Refusal::Apply { what, message })
     }
 
     /// What to do about it: the user's errors wait for the user, all others come back.
@@ -65,6 +87,7 @@ impl Error {
             Self::ReadResource(_) => Action::await_change(),
             Self::Read { .. }
             | Self::Write { .. }
+            | Self::AwaitCollection(_)
             | Self::TakeTooLong(_)
             | Self::Serialize { .. } => Action::requeue(BACKOFF.delay(failures)),
         }

@@ -34,9 +34,12 @@ pub(super) struct Context {
     pub(super) settings: Settings,
     pub(super) recorder: Recorder,
     pub(super) metrics: Metrics,
-    /// Failures in a row, by uid; bounded by the number of pipelines, cleared by success.
+    /// Failures in a row, by uid; success clears one, and [`MOST_FAILING`] bounds them.
     pub(super) failures: Mutex<HashMap<String, u32>>,
 }
+
+/// More pipelines than this are not remembered as failing: they start over with the shortest wait.
+const MOST_FAILING: usize = 4096;
 
 type Guarded = DeserializeGuard<CioPipeline>;
 
@@ -100,18 +103,27 @@ async fn steps(guarded: &Guarded, context: &Context) -> Result<Reconciled, Error
     // 1 dereference (reads)
     let observed = dereference(&context.client, &context.http, &context.clock, pipeline).await?;
     // 2 validate (pure)
-    let validated = validate(pipeline, &context.settings)
-        .and_then(|validated| own(pipeline, &observed).map(|()| validated));
-    let (reconciled, after) = match &validated {
+    let validated = match owned(pipeline, &observed)? {
+        Ok(()) => validate(pipeline, &context.settings),
+        Err(refusal) => Err(refusal),
+    };
+    let applied = match &validated {
+        // 3 build (pure), 4 apply (writes)
         Ok(validated) => {
-            // 3 build (pure)
             let objects = build(validated);
-            // 4 apply (writes)
-            let applied = Box::pin(apply(&context.client, validated, &observed, objects)).await?;
-            // 5 status (pure)
-            let after = status::compute(&before, generation, validated, &observed, &applied, now);
-            (Reconciled::Applied, after)
+            let applied = Box::pin(apply(&context.client, validated, &observed, objects)).await;
+            applied
+                .map(|applied| Ok((validated, applied)))
+                .or_else(refused)?
         }
+        Err(refusal) => Err(refusal.clone()),
+    };
+    // 5 status (pure)
+    let (reconciled, after) = match &applied {
+        Ok((validated, applied)) => (
+            Reconciled::Applied,
+            status::compute(&before, generation, validated, &observed, applied, now),
+        ),
         Err(refusal) => (
             Reconciled::Refused,
             status::refused(&before, generation, refusal, now),
@@ -120,6 +132,11 @@ async fn steps(guarded: &Guarded, context: &Context) -> Result<Reconciled, Error
     // 6 update status (writes)
     update_status(context, pipeline, &before, &after).await?;
     Ok(reconciled)
+}
+
+/// An error that only the user can mend is a refusal; any other stays an error.
+fn refused<T>(error: Error) -> Result<Result<T, Refusal>, Error> {
+    error.refusal().map(Err).ok_or(error)
 }
 
 async fn update_status(
@@ -145,50 +162,25 @@ async fn update_status(
     Ok(())
 }
 
-/// Pure: every object of our name that exists is ours.
-fn own(pipeline: &CioPipeline, observed: &Observed) -> Result<(), Refusal> {
+/// Pure: every object of our name that exists is ours. What a deleted pipeline of the same name
+/// left is the garbage collector's, and gone soon.
+fn owned(pipeline: &CioPipeline, observed: &Observed) -> Result<Result<(), Refusal>, Error> {
     let uid = pipeline.uid().unwrap_or_default();
-    let name = format!("{}-worker", pipeline.name_any());
-    let found = [
-        (
-            "ServiceAccount",
-            observed
-                .service_account
-                .as_ref()
-                .map(ResourceExt::owner_references),
-        ),
-        (
-            "PodDisruptionBudget",
-            observed
-                .disruption_budget
-                .as_ref()
-                .map(ResourceExt::owner_references),
-        ),
-        (
-            "Deployment",
-            observed
-                .deployment
-                .as_ref()
-                .map(ResourceExt::owner_references),
-        ),
-        (
-            "HorizontalPodAutoscaler",
-            observed.hpa.as_ref().map(ResourceExt::owner_references),
-        ),
-        (
-            "PodMonitor",
-            observed
-                .pod_monitor
-                .as_ref()
-                .map(ResourceExt::owner_references),
-        ),
-    ];
-    for (kind, owners) in found {
-        if owners.is_some_and(|owners| !owners.iter().any(|owner| owner.uid == uid)) {
-            return Err(Refusal::NameTaken { kind, name });
+    for (kind, owners) in observed.owners(pipeline.spec.monitoring.pod_monitor) {
+        let Some(owners) = owners else { continue };
+        if owners.iter().any(|owner| owner.uid == uid) {
+            continue;
         }
+        let predecessor = owners
+            .iter()
+            .any(|owner| owner.kind == "CioPipeline" && owner.name == pipeline.name_any());
+        if predecessor {
+            return Err(Error::AwaitCollection(kind));
+        }
+        let name = format!("{}-worker", pipeline.name_any());
+        return Ok(Err(Refusal::NameTaken { kind, name }));
     }
-    Ok(())
+    Ok(Ok(()))
 }
 
 /// What to do after an error; the one place where it is logged.
@@ -202,6 +194,10 @@ pub(super) fn on_error(guarded: Arc<Guarded>, error: &Error, context: Arc<Contex
         .failures
         .lock()
         .unwrap_or_else(PoisonError::into_inner);
+    if failures.len() > MOST_FAILING {
+        // Pipelines that were deleted while they failed are never heard of again.
+        failures.clear();
+    }
     let count = failures
         .entry(uid)
         .and_modify(|count| *count += 1)

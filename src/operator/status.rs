@@ -29,7 +29,7 @@ pub(super) fn compute(
     let findings = if suspended {
         suspended_findings(applied)
     } else {
-        running_findings(observed, applied)
+        running_findings(pipeline.spec.autoscaling.min_replicas, observed, applied)
     };
     CioPipelineStatus {
         observed_generation: generation,
@@ -66,8 +66,8 @@ pub(super) fn refused(
     status
 }
 
-fn running_findings(observed: &Observed, applied: &Applied) -> Vec<Finding> {
-    let available = conditions::available(&applied.deployment);
+fn running_findings(min_replicas: i32, observed: &Observed, applied: &Applied) -> Vec<Finding> {
+    let available = conditions::available(&applied.deployment, min_replicas);
     let progressing = conditions::progressing(&applied.deployment);
     let metrics = conditions::metrics_available(&observed.depth, applied.hpa.as_ref());
     let ready = ready(observed, &available, &progressing);
@@ -78,7 +78,7 @@ fn suspended_findings(applied: &Applied) -> Vec<Finding> {
     let message = "spec.suspend is true: nothing is delivered, the queue is kept";
     vec![
         Finding::new("Ready", "True", "Suspended", message),
-        conditions::available(&applied.deployment),
+        Finding::new("Available", "False", "Suspended", "there are no pods"),
         conditions::progressing(&applied.deployment),
         Finding::new(
             "MetricsAvailable",

@@ -2,12 +2,15 @@
 //!
 //! An object counts as unchanged when it carries the hash of what we would apply (so that a field
 //! taken out of the desired state is noticed) and still has every value of it (so that somebody
-//! else's edit is noticed). Where the API server spells a value differently we only apply once more.
+//! else's edit is noticed).
 
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::{Resource, ResourceExt};
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+
+use crate::api::quantity::amount;
 
 /// The annotation that carries the hash.
 const HASH_ANNOTATION: &str = "cio.dev/applied-hash";
@@ -52,8 +55,16 @@ fn covers(observed: &Value, desired: &Value) -> bool {
                     .zip(desired)
                     .all(|(found, desired)| covers(found, desired))
         }
+        (Value::String(observed), Value::String(desired)) => same_text(observed, desired),
         (observed, desired) => observed == desired,
     }
+}
+
+/// The API server spells quantities its own way: `0.1` comes back as `100m`.
+fn same_text(observed: &str, desired: &str) -> bool {
+    let amount_of = |text: &str| amount(&Quantity(text.to_owned()));
+    observed == desired
+        || amount_of(observed).is_some_and(|found| amount_of(desired) == Some(found))
 }
 
 #[cfg(test)]
@@ -75,6 +86,8 @@ mod tests {
             (json!({"a": 1, "b": [{"c": "x"}, {"c": "y"}]}), false),
             (json!({"b": [{"c": "x"}]}), false),
         ];
+        assert!(covers(&json!({"cpu": "100m"}), &json!({"cpu": "0.1"})));
+        assert!(!covers(&json!({"cpu": "100m"}), &json!({"cpu": "0.2"})));
         for (observed, expected) in cases {
             assert_eq!(covers(&observed, &desired), expected, "{observed}");
         }

@@ -1,7 +1,7 @@
 //! Step 2, pure: a resource → values that nothing downstream has to doubt.
 //!
-//! The API server has checked the same rules (CEL in the CRD); here they hold for `cio render` too,
-//! and for a resource that is older than a rule.
+//! The API server has checked these and more (the CRD's schema and CEL); here they hold for
+//! `cio render` too, and for a resource that is older than a rule.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt};
@@ -34,6 +34,14 @@ pub enum Refusal {
         /// The object's name.
         name: String,
     },
+    /// The API server does not take what the spec leads to.
+    #[error("the API server refuses {what}: {message}")]
+    Apply {
+        /// The object's kind.
+        what: &'static str,
+        /// The API server's word.
+        message: String,
+    },
 }
 
 impl Refusal {
@@ -42,6 +50,7 @@ impl Refusal {
         match self {
             Self::InvalidSpec(_) => "InvalidSpec",
             Self::NameTaken { .. } => "NameTaken",
+            Self::Apply { .. } => "ApplyRefused",
         }
     }
 }
@@ -86,11 +95,11 @@ pub fn validate(pipeline: &CioPipeline, settings: &Settings) -> Result<Validated
     })
 }
 
-fn rules(name: &str, spec: &CioPipelineSpec) -> [(bool, &'static str); 8] {
+fn rules(name: &str, spec: &CioPipelineSpec) -> [(bool, &'static str); 12] {
     let redis = &spec.queue.redis;
     let url = redis.url.as_deref();
-    let tagged = |text: &str| text.contains('{') && text.contains('}');
-    let cluster = url.is_some_and(|url| url.starts_with("redis-cluster://"));
+    let cluster = url.is_some_and(|url| url.contains("-cluster://"));
+    let endpoint = spec.workspace.endpoint.as_deref();
     [
         (
             name.len() > NAME_MAX,
@@ -112,7 +121,24 @@ fn rules(name: &str, spec: &CioPipelineSpec) -> [(bool, &'static str); 8] {
              a Secret and name it in spec.queue.redis.urlSecretRef",
         ),
         (
-            cluster && !tagged(&spec.queue.name) && !tagged(&spec.queue.prefix),
+            url.is_some_and(|url| !known_scheme(url)),
+            "spec.queue.redis.url must start with redis://, rediss://, redis-sentinel:// or \
+             redis-cluster://",
+        ),
+        (
+            endpoint.is_some_and(|url| !url.starts_with("http://") && !url.starts_with("https://")),
+            "spec.workspace.endpoint must be http:// or https:// with a host",
+        ),
+        (
+            spec.workspace.rate_limit.requests_per_second < 0,
+            "spec.workspace.rateLimit.requestsPerSecond must be 0 (no limit) or more",
+        ),
+        (
+            spec.worker.concurrency < 1 || spec.worker.max_concurrent < 1,
+            "spec.worker.concurrency and spec.worker.maxConcurrent must be at least 1",
+        ),
+        (
+            cluster && !has_hash_tag(&spec.queue.name) && !has_hash_tag(&spec.queue.prefix),
             "on a Redis Cluster all keys of a queue must share a slot: put a hash tag into \
              spec.queue.prefix, for example {bull}",
         ),
@@ -126,4 +152,52 @@ fn rules(name: &str, spec: &CioPipelineSpec) -> [(bool, &'static str); 8] {
             "spec.sidecar.port must not be 9101: the worker container serves its own metrics there",
         ),
     ]
+}
+
+fn known_scheme(url: &str) -> bool {
+    let scheme = url.split("://").next().unwrap_or_default();
+    let base = scheme
+        .trim_end_matches("-sentinel")
+        .trim_end_matches("-cluster");
+    url.contains("://") && matches!(base, "redis" | "rediss")
+}
+
+/// Whether Redis Cluster finds a hash tag: the first `{`, and something before the next `}`.
+fn has_hash_tag(text: &str) -> bool {
+    let after = text.split_once('{').map(|(_, after)| after);
+    after
+        .and_then(|after| after.find('}'))
+        .is_some_and(|end| end > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_tag_is_what_redis_takes_for_one() {
+        for (text, expected) in [
+            ("{bull}", true),
+            ("a{b}c", true),
+            ("{}", false),
+            ("}{", false),
+            ("bull", false),
+        ] {
+            assert_eq!(has_hash_tag(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn redis_addresses_are_known_by_their_schemes() {
+        for (url, expected) in [
+            ("redis://r", true),
+            ("rediss://r", true),
+            ("redis-sentinel://a,b/m", true),
+            ("rediss-cluster://a", true),
+            ("http://r", false),
+            ("redis", false),
+        ] {
+            assert_eq!(known_scheme(url), expected, "{url}");
+        }
+    }
 }

@@ -186,6 +186,18 @@ fn what_cannot_work_is_refused_with_the_remedy() {
             "minReplicas",
         ),
         (
+            "{queue: {redis: {url: 'http://r:1'}}}".to_owned(),
+            "must start with redis://",
+        ),
+        (
+            format!("{{queue: {{{redis}}}, workspace: {{endpoint: 'ftp://x'}}}}"),
+            "spec.workspace.endpoint",
+        ),
+        (
+            format!("{{queue: {{{redis}}}, worker: {{concurrency: 0}}}}"),
+            "at least 1",
+        ),
+        (
             format!("{{queue: {{{redis}}}, sidecar: {{port: 9101}}}}"),
             "9101",
         ),

@@ -11,6 +11,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::super::validate::Validated;
 use super::{SIDECAR, WORKER, WORKER_METRICS_PORT, env};
+use crate::api::quantity::amount;
 use crate::api::{Amounts, Resources};
 
 /// Where the Customer.io credentials are mounted.
@@ -167,11 +168,28 @@ fn probe(path: &str, port: i32) -> Probe {
 }
 
 fn resources(resources: &Resources) -> ResourceRequirements {
+    let Resources { requests, limits } = resources;
+    let limits = Amounts {
+        cpu: at_least(limits.cpu.as_ref(), requests.cpu.as_ref()),
+        memory: at_least(limits.memory.as_ref(), requests.memory.as_ref()),
+    };
     ResourceRequirements {
-        requests: amounts(&resources.requests),
-        limits: amounts(&resources.limits),
+        requests: amounts(requests),
+        limits: amounts(&limits),
         claims: None,
     }
+}
+
+/// A limit, raised to the request where that is more: the API server takes nothing else, and a
+/// user who asks for more memory should not have to know of the limit's default.
+fn at_least(limit: Option<&Quantity>, request: Option<&Quantity>) -> Option<Quantity> {
+    let (limit, request) = (limit?, request.unwrap_or(limit?));
+    let too_low = amount(limit)? < amount(request)?;
+    Some(if too_low {
+        request.clone()
+    } else {
+        limit.clone()
+    })
 }
 
 fn amounts(amounts: &Amounts) -> Option<BTreeMap<String, Quantity>> {
