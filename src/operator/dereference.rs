@@ -116,9 +116,12 @@ async fn find<K>(api: Api<K>, name: &str, what: &'static str) -> Result<Option<K
 where
     K: Clone + Debug + DeserializeOwned,
 {
-    api.get_opt(name)
-        .await
-        .map_err(|source| Error::Read { what, source })
+    match api.get(name).await {
+        Ok(object) => Ok(Some(object)),
+        // Not `get_opt`: where the resource itself is not there, the answer has no reason in it.
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+        Err(source) => Err(Error::Read { what, source }),
+    }
 }
 
 async fn list_pods(client: &Client, namespace: &str, name: &str) -> Result<Vec<Pod>, Error> {
