@@ -3,6 +3,7 @@
 
 write_config() {
   mkdir -p "$RUN/cni"
+  printf 'nameserver %s\nsearch default.svc.cluster.local svc.cluster.local cluster.local\noptions ndots:5\n' "$NODE_IP" >"$RUN/resolv.conf"
   containerd_config >"$RUN/containerd.toml"
   cni_config >"$RUN/cni/10-bridge.conflist"
   kubelet_config >"$RUN/kubelet.yaml"
@@ -14,9 +15,11 @@ containerd_config() {
   cat <<TOML
 version = 2
 root = "$RUN/containerd"
-state = "$RUN/containerd-state"
+state = "/run/containerd"
 [grpc]
   address = "$RUN/containerd.sock"
+[plugins."io.containerd.internal.v1.opt"]
+  path = "$RUN/containerd-opt"
 [plugins."io.containerd.grpc.v1.cri"]
   restrict_oom_score_adj = true
   sandbox_image = "registry.k8s.io/pause:3.10"
@@ -36,7 +39,7 @@ cni_config() {
 {"cniVersion": "0.4.0", "name": "pods", "plugins": [
   {"type": "bridge", "bridge": "cni0", "isGateway": true, "hairpinMode": true,
    "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.244.0.0/24"}]],
-            "routes": [{"dst": "0.0.0.0/0"}], "dataDir": "$RUN/cni-state"}},
+            "routes": [{"dst": "0.0.0.0/0"}]}},
   {"type": "portmap", "capabilities": {"portMappings": true}}]}
 JSON
 }
@@ -48,6 +51,7 @@ kind: KubeletConfiguration
 authentication: {anonymous: {enabled: false}, webhook: {enabled: true}, x509: {clientCAFile: $PKI/ca.crt}}
 authorization: {mode: Webhook}
 cgroupDriver: cgroupfs
+cgroupRoot: /$CGROUP
 failCgroupV1: false
 failSwapOn: false
 containerRuntimeEndpoint: unix://$RUN/containerd.sock
@@ -56,6 +60,8 @@ clusterDomain: cluster.local
 tlsCertFile: $PKI/kubelet.crt
 tlsPrivateKeyFile: $PKI/kubelet.key
 resolvConf: ""
+podLogsDir: /run/pod-logs
+volumePluginDir: /run/kubelet-volume-plugins
 localStorageCapacityIsolation: false
 maxPods: 200
 evictionHard: {memory.available: "0%", nodefs.available: "0%", imagefs.available: "0%", nodefs.inodesFree: "0%"}

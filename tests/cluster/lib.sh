@@ -11,7 +11,9 @@ RUN=$CLUSTER_DIR/run
 IMAGES=$CLUSTER_DIR/images
 # The node's address, on a bridge in a network namespace of its own: it clashes with nothing outside.
 NODE_IP=172.30.0.1
-export HERE REPO CLUSTER_DIR BIN PKI RUN IMAGES NODE_IP
+# Pods' control groups lie below one that no other cluster of this machine uses: a kubelet ends what it does not know.
+CGROUP=cluster-$(printf '%s' "$CLUSTER_DIR" | cksum | cut -d' ' -f1)
+export HERE REPO CLUSTER_DIR BIN PKI RUN IMAGES NODE_IP CGROUP
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -22,21 +24,43 @@ die() {
 
 need_root() { [ "$(id -u)" = 0 ] || die "the local cluster needs root: run it as root, or give CONTEXT=<a kubeconfig context>"; }
 
+need_go() {
+  local need have
+  command -v go >/dev/null || die "Go is missing: install Go 1.26 or newer, see https://go.dev/doc/install"
+  need=$(sed -n 's/^go //p' "$HERE/parts/go.mod")
+  have=$(GOTOOLCHAIN=local go env GOVERSION)
+  have=${have#go}
+  [ "$(printf '%s\n' "$need" "$have" | sort -V | head -n 1)" = "$need" ] || die "Go $have is too old: install Go $need or newer, see https://go.dev/doc/install"
+}
+
 # step NAME CMD...: runs quietly, says how long it took; its output only when it failed.
 step() {
-  local name=$1 log started
+  local name=$1 log started=$SECONDS ticker='' status
   shift
   log=$(mktemp)
-  started=$SECONDS
-  printf '  %-34s ' "$name" >&2
-  if "$@" >"$log" 2>&1; then
-    say "$((SECONDS - started)) s"
-    rm -f "$log"
-  else
-    say "failed"
-    tail -n 40 "$log" >&2
-    die "$name failed; the whole output is in $log"
+  printf '  %-42s ' "$name" >&2
+  if [ -t 2 ]; then
+    tick "$name" &
+    ticker=$!
   fi
+  # Bash ignores -e in whatever stands in a condition, so the status is fetched without one.
+  set +e
+  (set -e && "$@") >"$log" 2>&1
+  status=$?
+  set -e
+  if [ -n "$ticker" ]; then
+    kill "$ticker"
+    wait "$ticker" 2>/dev/null || true
+    printf '\r  %-42s ' "$name" >&2
+  fi
+  [ "$status" = 0 ] || { say failed; tail -n 40 "$log" >&2; die "$name failed; the whole output is in $log"; }
+  say "$((SECONDS - started)) s"
+  rm -f "$log"
+}
+
+tick() { # NAME: counts the seconds on a terminal, for as long as the script lives
+  local started=$SECONDS
+  while sleep 1 && kill -0 $$ 2>/dev/null; do printf '\r  %-42s %s s ' "$1" "$((SECONDS - started))" >&2; done
 }
 
 # debian PACKAGE...: installs what is missing, without starting any service.
@@ -46,21 +70,23 @@ debian() {
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
   done
   [ ${#missing[@]} = 0 ] && return
-  local command="apt-get install --no-install-recommends -y ${missing[*]}"
-  { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; } || die "missing programs; install them: $command"
-  say "Debian packages: ${missing[*]}"
-  step "apt-get update" apt-get update
-  step "apt-get install" without_services env DEBIAN_FRONTEND=noninteractive $command
+  local install=(apt-get install --no-install-recommends -y -o DPkg::Lock::Timeout=600 "${missing[@]}")
+  { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; } || die "missing programs; install them: ${install[*]}"
+  say "Installing Debian packages (about a minute): ${missing[*]}"
+  step "apt-get update" apt-get update -o DPkg::Lock::Timeout=600
+  step "apt-get install" without_services env DEBIAN_FRONTEND=noninteractive "${install[@]}"
 }
 
-# A package's own service must not start here: invoke-rc.d asks policy-rc.d, and 101 means no.
-without_services() {
-  local policy=/usr/sbin/policy-rc.d
-  [ -e "$policy" ] && { "$@"; return; }
-  printf '#!/bin/sh\nexit 101\n' >"$policy"
-  chmod +x "$policy"
-  local status=0
-  "$@" || status=$?
-  rm -f "$policy"
-  return "$status"
-}
+# A package's own service must not start here. Whatever starts services asks policy-rc.d, and 101 means no;
+# a policy that somebody else has put there stays.
+without_services() (
+  policy=/usr/sbin/policy-rc.d
+  if [ ! -e "$policy" ]; then
+    trap 'rm -f "$policy"' EXIT
+    trap 'exit 130' INT TERM
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+  fi
+  # Maintainer scripts start nothing in runlevel 1, whatever the policy.
+  RUNLEVEL=1 "$@"
+)

@@ -6,17 +6,49 @@ set -euo pipefail
 # shellcheck source=tests/cluster/config.sh
 . "$HERE/config.sh"
 
+declare -A NAMES
+
 start() { # NAME COMMAND...
   "${@:2}" >"$RUN/$1.log" 2>&1 &
+  NAMES[$!]=$1
 }
 
-# Folders that these programs insist on: private ones, so that nothing is left on the machine.
-private_folders() {
-  local folder
-  for folder in /run/netns /run/containerd /var/lib/cni /var/lib/kubelet /var/log/pods /var/log/containers /usr/libexec/kubernetes; do
-    mkdir -p "$folder"
-    mount -t tmpfs none "$folder"
+# What components write to fixed places of a machine goes to folders of our own. The places are created where they are missing:
+# empty mount points are all that a cluster leaves outside.
+own_folders() {
+  local place
+  for place in /run /var/lib/cni /var/lib/kubelet /var/log/containers; do
+    mkdir -p "$RUN/root$place" "$place"
+    mount --bind "$RUN/root$place" "$place"
   done
+}
+
+# The kubelet sets these for the whole machine unless they are as it wants: it sees copies which are.
+own_sysctls() {
+  local setting copy
+  for setting in vm/overcommit_memory=1 vm/panic_on_oom=0 kernel/panic=10 kernel/panic_on_oops=1 \
+    kernel/keys/root_maxkeys=1000000 kernel/keys/root_maxbytes=25000000; do
+    copy=$RUN/sysctl/${setting%=*}
+    mkdir -p "$(dirname "$copy")"
+    echo "${setting#*=}" >"$copy"
+    mount --bind "$copy" "/proc/sys/${setting%=*}"
+  done
+}
+
+# Pods' control groups are the machine's; all of them lie below one of our own, which `down` removes.
+own_control_groups() {
+  local hierarchy
+  for hierarchy in /sys/fs/cgroup /sys/fs/cgroup/*; do
+    [ ! -f "$hierarchy/cgroup.procs" ] || mkdir -p "$hierarchy/$CGROUP"
+  done
+}
+
+# Programs that `cluster exec` runs find services by name.
+own_names() {
+  local file
+  file=$(realpath -m /etc/resolv.conf)
+  case $file in /run/*) mkdir -p "$(dirname "$file")" && touch "$file" ;; esac
+  [ ! -e "$file" ] || mount --bind "$RUN/resolv.conf" "$file"
 }
 
 network() {
@@ -43,7 +75,11 @@ apiserver() {
     --proxy-client-cert-file="$PKI/front-proxy.crt" --proxy-client-key-file="$PKI/front-proxy.key" \
     --kubelet-client-certificate="$PKI/apiserver-kubelet.crt" --kubelet-client-key="$PKI/apiserver-kubelet.key" \
     --kubelet-preferred-address-types=InternalIP
-  until "$BIN/kubectl" --kubeconfig "$PKI/admin.kubeconfig" get --raw /readyz >/dev/null 2>&1; do sleep 0.2; done
+  local server=$!
+  until "$BIN/kubectl" --kubeconfig "$PKI/admin.kubeconfig" get --raw /readyz >/dev/null 2>&1; do
+    kill -0 "$server" || watch_components
+    sleep 0.2
+  done
 }
 
 control_plane() {
@@ -59,7 +95,7 @@ control_plane() {
 
 node() {
   start kubelet "$BIN/kubelet" --config="$RUN/kubelet.yaml" --kubeconfig="$PKI/kubelet.kubeconfig" --hostname-override=node1 \
-    --node-ip="$NODE_IP" --root-dir="$RUN/kubelet" --cert-dir="$RUN/kubelet-pki"
+    --node-ip="$NODE_IP" --cert-dir="$RUN/kubelet-pki"
   start proxy "$BIN/kube-proxy" --config="$RUN/proxy.yaml"
   start coredns "$BIN/coredns" -conf "$RUN/Corefile"
 }
@@ -72,16 +108,30 @@ metrics_server() {
   "$BIN/kubectl" --kubeconfig "$PKI/admin.kubeconfig" apply -f "$HERE/metrics-server.yaml"
 }
 
+# As process 1 it also reaps what containers leave behind, which `wait` does.
+watch_components() {
+  local ended status
+  while :; do
+    status=0
+    wait -n -p ended || status=$?
+    [ -n "${ended:-}" ] || die "no component is left"
+    echo "${NAMES[$ended]} ended with status $status" >>"$RUN/ended"
+  done
+}
+
 main() {
   write_config
-  private_folders
+  own_folders
+  own_sysctls
+  own_control_groups
+  own_names
   network
   start containerd containerd -c "$RUN/containerd.toml"
   apiserver
   control_plane
   node
   metrics_server
-  exec sleep infinity
+  watch_components
 }
 
 main

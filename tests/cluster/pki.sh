@@ -1,9 +1,9 @@
 # shellcheck shell=bash
-# Certificates and kubeconfigs, one user for each component as in a real cluster. Made once.
+# Certificates and kubeconfigs, one user for each component as in a real cluster. Made anew for every start (half a second), so
+# that they never outlive the folder that their paths name.
 
 pki() {
-  [ -f "$PKI/admin.kubeconfig" ] && return
-  mkdir -p "$PKI"
+  (umask 077 && mkdir -p "$PKI")
   authority ca
   authority front-proxy-ca
   leaf apiserver ca /CN=kube-apiserver "IP:127.0.0.1,IP:$NODE_IP,IP:10.96.0.1,DNS:localhost,DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc"
@@ -15,7 +15,6 @@ pki() {
   user kubelet /O=system:nodes/CN=system:node:node1 "DNS:node1,IP:$NODE_IP"
   openssl ecparam -name prime256v1 -genkey -noout -out "$PKI/sa.key"
   openssl ec -in "$PKI/sa.key" -pubout -out "$PKI/sa.pub" 2>/dev/null
-  # Last: its kubeconfig says that everything is there.
   user admin /O=system:masters/CN=admin
 }
 

@@ -1,5 +1,6 @@
 //! A real Prometheus scrapes the sidecars, and its own tool likes their text.
 
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
@@ -28,7 +29,7 @@ fn prometheus_scrapes_the_sidecars() {
         );
     }
     let folder = tempfile::tempdir().expect("a folder");
-    let _prometheus = Prometheus::start(folder.path(), &stage.namespace);
+    let _prometheus = Prometheus::start(folder.path(), &pods);
     stage.wait("Prometheus has the depth from both pods", SOON, || {
         let found = query("cio_queue_depth{pipeline=\"events\"} > 100");
         found.len() == pods.len()
@@ -44,16 +45,25 @@ fn metrics_of(stage: &Stage, pod: &Value) -> String {
     run("kubectl", &["get", "--raw", &path])
 }
 
-/// Debian's Prometheus, beside the node, finding pods through the API server.
+/// Debian's Prometheus, beside the node. It is built without Kubernetes discovery: the pods'
+/// addresses are written into its configuration.
 struct Prometheus(Child);
 
 impl Prometheus {
-    fn start(folder: &std::path::Path, namespace: &str) -> Self {
-        let kubeconfig = std::env::var("KUBECONFIG").expect("KUBECONFIG; run: make test-e2e");
+    fn start(folder: &Path, pods: &[Value]) -> Self {
+        let targets: Vec<String> = pods
+            .iter()
+            .map(|pod| {
+                format!(
+                    "'{}:9100'",
+                    pod["status"]["podIP"].as_str().expect("an address")
+                )
+            })
+            .collect();
         let config = format!(
-            "global: {{scrape_interval: 1s}}\nscrape_configs:\n- job_name: sidecars\n  kubernetes_sd_configs:\n  \
-             - {{role: pod, kubeconfig_file: {kubeconfig}, namespaces: {{names: [{namespace}]}}}}\n  \
-             relabel_configs:\n  - {{source_labels: [__meta_kubernetes_pod_container_port_name], regex: metrics, action: keep}}\n"
+            "global: {{scrape_interval: 1s}}\nscrape_configs:\n- job_name: sidecars\n  \
+             static_configs: [{{targets: [{}]}}]\n",
+            targets.join(", ")
         );
         let file = folder.join("prometheus.yml");
         std::fs::write(&file, config).expect("written");

@@ -157,3 +157,32 @@ fn a_missing_secret_is_named_and_found_once_it_is_there() {
     ]);
     stage.wait_ready();
 }
+
+#[test]
+#[ignore = "needs a cluster: make test-e2e"]
+fn what_only_the_api_server_can_refuse_is_in_the_status_and_mended_by_the_user() {
+    let stage = Stage::new("apply-refused", &[]);
+    let spec = |label: &str| {
+        format!(
+            "  workspace: {{endpoint: 'http://simulator'}}
+  worker: {{resources: {{requests: {{memory: 300Mi}}}}, template: {{labels: {{team: '{label}'}}}}}}
+"
+        )
+    };
+    stage.pipeline(&spec("no label at all!"));
+    stage.wait("Ready=False, ApplyRefused", SOON, || {
+        stage.condition("Ready").1 == "ApplyRefused"
+    });
+    let (status, _, message) = stage.condition("Ready");
+    assert_eq!(status, "False");
+    assert!(
+        message.contains("refuses Deployment") && message.contains("no label"),
+        "{message}"
+    );
+    // More memory than the default limit is no reason to refuse: the limit follows.
+    stage.pipeline(&spec("growth"));
+    stage.wait_ready();
+    let worker =
+        &stage.get("deployment", "events-worker")["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(worker["resources"]["limits"]["memory"], "300Mi");
+}

@@ -65,6 +65,11 @@ fn a_backlog_is_drained_by_more_pods_and_then_by_fewer() {
         stage.replicas() > 2
     });
     stage.wait("every job is completed", Duration::from_mins(4), || {
+        let (ready, reason, message) = stage.condition("Ready");
+        assert_eq!(
+            ready, "True",
+            "pods that are added are no trouble: {reason}: {message}"
+        );
         stage.finished("completed") == 6000
     });
     let seen = stage.simulator("state");
