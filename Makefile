@@ -18,6 +18,7 @@ check: setup ## formatting, lints, unit and integration tests that need no clust
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) test --locked --lib --bins $(TESTS)
+	$(CARGO) test --locked $(TESTS) -- --ignored --test-threads=1 --nocapture --skip e2e:: limit::
 
 test: check test-e2e ## everything
 
@@ -32,6 +33,7 @@ images: tools release ## build the images for the local cluster
 	@tests/cluster/images project target/release/cio
 
 test-e2e: images ## end to end, on a real Kubernetes
+	@tests/cluster/selftest
 	@tests/e2e
 
 demo: setup ## the main job, from nothing to a picture; CONTEXT=NAME IMAGE=REPO:TAG uses your own cluster

@@ -27,6 +27,7 @@ fn three_pods_never_send_more_than_80_requests_in_any_second() {
         .expect("a number");
     assert!(most <= 80, "{most} requests in one second");
     let requests = seen["requests"].as_u64().expect("a number");
+    println!("{requests} requests in about 60 s from three pods, at most {most} in one second");
     assert!(requests > 60 * 70, "only {requests} requests in 60 s");
     assert_eq!(stage.pods().len(), 3);
 }
