@@ -10,13 +10,11 @@ use tokio_util::task::TaskTracker;
 
 use super::Mode;
 use super::batch::{BatchLimits, Batcher, Entry};
-use super::client::TrackClient;
 use super::encode::{BATCH_OVERHEAD, Encoded, ITEM_OVERHEAD, MAX_BATCH, Prepared};
-use super::limiter::{Limiter, Turn};
-use super::metrics::DeliveryMetrics;
-use super::reason::Reason;
+use super::limiter::Turn;
+use super::outcome::Outcome;
+pub use super::requests::EngineParts;
 use super::requests::{Requests, Waiting};
-use crate::runtime::clock::Clock;
 
 /// How long an operation waits for others to share its request.
 pub const LINGER: Duration = Duration::from_millis(50);
@@ -27,35 +25,6 @@ pub const LINGER: Duration = Duration::from_millis(50);
 const SETTLE_BATCH: Duration = Duration::from_millis(20);
 const SETTLE_SINGLE: Duration = Duration::from_millis(2);
 
-/// What became of an operation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// Customer.io has it.
-    Delivered,
-    /// It will never be taken as it is.
-    Rejected(Reason),
-    /// It was not taken, and this counts as an attempt.
-    Failed(Reason),
-    /// It was not taken, through no fault of its own, and nothing else will be either until
-    /// somebody has put right what the reason says.
-    Held(Reason),
-    /// It was not sent.
-    Returned,
-}
-
-impl Outcome {
-    /// The label value in metrics.
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::Delivered => "delivered",
-            Self::Rejected(_) => "rejected",
-            Self::Failed(_) => "failed",
-            Self::Held(_) => "held",
-            Self::Returned => "returned",
-        }
-    }
-}
-
 /// How the engine works.
 #[derive(Debug, Clone, Copy)]
 pub struct EngineOptions {
@@ -65,19 +34,6 @@ pub struct EngineOptions {
     pub in_flight: usize,
     /// How long an operation waits for others in batch mode.
     pub linger: Duration,
-}
-
-/// What the engine sends with.
-#[derive(Debug)]
-pub struct EngineParts {
-    /// The Track API.
-    pub client: TrackClient,
-    /// The workspace's limit, where there is one.
-    pub limiter: Option<Limiter>,
-    /// What is counted.
-    pub metrics: DeliveryMetrics,
-    /// For time stamps.
-    pub clock: Clock,
 }
 
 /// A running engine, cheap to clone.

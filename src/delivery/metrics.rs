@@ -7,8 +7,8 @@ use prometheus::{
     Registry,
 };
 
-use super::engine::Outcome;
 use super::operation::Kind;
+use super::outcome::Outcome;
 use crate::runtime::http_client::{Answer, TransportError};
 
 const SECONDS: [f64; 11] = [

@@ -9,14 +9,26 @@ use tokio_util::sync::CancellationToken;
 
 use super::client::TrackClient;
 use super::encode::{Call, Encoded, batch_call};
-use super::engine::{EngineParts, Outcome};
 use super::limiter::{Limiter, Turn};
 use super::metrics::DeliveryMetrics;
 use super::operation::Kind;
-use super::outcome::{Verdict, decide};
+use super::outcome::{Outcome, Verdict, decide};
 use super::reason::Reason;
 use super::retry;
 use crate::runtime::clock::Clock;
+
+/// What the engine sends with.
+#[derive(Debug)]
+pub struct EngineParts {
+    /// The Track API.
+    pub client: TrackClient,
+    /// The workspace's limit, where there is one.
+    pub limiter: Option<Limiter>,
+    /// What is counted.
+    pub metrics: DeliveryMetrics,
+    /// For time stamps.
+    pub clock: Clock,
+}
 
 /// An operation whose producer waits for its outcome.
 #[derive(Debug)]

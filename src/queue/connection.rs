@@ -12,19 +12,15 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
-use redis::{
-    AsyncConnectionConfig, Client, FromRedisValue, RedisError, RedisResult, ScriptInvocation,
-    TlsCertificates,
-};
+use redis::{FromRedisValue, RedisError, ScriptInvocation};
 use tokio::sync::Mutex;
 
 use super::QueueError;
 use super::address::Topology;
+use super::open::{STEP_TIMEOUT, certificates, open_single};
 use super::sentinel;
 use super::source::{RedisSource, Target};
 
-/// To connect, and to get an answer, each.
-pub const STEP_TIMEOUT: Duration = Duration::from_secs(2);
 /// For a whole call with the connecting before it: several Sentinels or cluster nodes may have to
 /// be tried.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -118,29 +114,6 @@ async fn open(target: &Target) -> Result<Link, QueueError> {
     }
 }
 
-/// Connects to one server and asks it for a sign of life: a missing password is then refused in
-/// words that say so, while of a longer command Redis complains as of a broken protocol.
-pub(super) async fn open_single(
-    url: &str,
-    ca: Option<&[u8]>,
-) -> Result<MultiplexedConnection, QueueError> {
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(STEP_TIMEOUT))
-        .set_response_timeout(Some(STEP_TIMEOUT));
-    let mut connection = client(url, ca)?
-        .get_multiplexed_async_connection_with_config(&config)
-        .await?;
-    redis::cmd("PING").exec_async(&mut connection).await?;
-    Ok(connection)
-}
-
-fn client(url: &str, ca: Option<&[u8]>) -> RedisResult<Client> {
-    match ca {
-        Some(ca) => Client::build_with_tls(url, certificates(ca)),
-        None => Client::open(url),
-    }
-}
-
 async fn open_cluster(target: &Target) -> Result<ClusterConnection, RedisError> {
     let address = &target.address;
     let nodes = address
@@ -155,13 +128,6 @@ async fn open_cluster(target: &Target) -> Result<ClusterConnection, RedisError> 
         builder = builder.certs(certificates(ca));
     }
     builder.build()?.get_async_connection().await
-}
-
-fn certificates(ca: &[u8]) -> TlsCertificates {
-    TlsCertificates {
-        client_tls: None,
-        root_cert: Some(ca.to_owned()),
-    }
 }
 
 #[cfg(test)]

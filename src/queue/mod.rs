@@ -10,6 +10,7 @@ pub mod counts;
 mod error;
 pub mod job;
 pub mod names;
+mod open;
 mod sentinel;
 pub mod source;
 

@@ -5,7 +5,7 @@ use redis::aio::MultiplexedConnection;
 
 use super::QueueError;
 use super::address::Host;
-use super::connection::open_single;
+use super::open::open_single;
 use super::source::Target;
 
 /// The URL of the master `name`, credentials included.

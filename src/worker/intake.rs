@@ -7,7 +7,7 @@ use bullmq::Worker;
 use prometheus::IntGauge;
 use tokio::sync::Notify;
 
-use crate::delivery::engine::Outcome;
+use crate::delivery::outcome::Outcome;
 
 /// Decides how many jobs BullMQ's loop takes.
 #[derive(Debug)]

@@ -11,9 +11,10 @@ use super::failures::{Expected, Failures};
 use super::intake::Intake;
 use crate::delivery::Mode;
 use crate::delivery::encode::{JobRef, Prepared, prepare};
-use crate::delivery::engine::{Engine, Outcome};
+use crate::delivery::engine::Engine;
 use crate::delivery::metrics::DeliveryMetrics;
 use crate::delivery::operation::Operation;
+use crate::delivery::outcome::Outcome;
 use crate::delivery::reason::Reason;
 use crate::delivery::refusal::Refusal;
 

@@ -1,4 +1,4 @@
-//! What an answer means: the one place that decides it. Pure.
+//! What an answer means, and what becomes of an operation: the one place that decides it. Pure.
 //!
 //! | answer | what happens |
 //! |---|---|
@@ -45,6 +45,35 @@ pub enum Verdict {
     },
     /// It did not go well, and asking again at once would be no better.
     Fail(Reason),
+}
+
+/// What became of an operation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Customer.io has it.
+    Delivered,
+    /// It will never be taken as it is.
+    Rejected(Reason),
+    /// It was not taken, and this counts as an attempt.
+    Failed(Reason),
+    /// It was not taken, through no fault of its own, and nothing else will be either until
+    /// somebody has put right what the reason says.
+    Held(Reason),
+    /// It was not sent.
+    Returned,
+}
+
+impl Outcome {
+    /// The label value in metrics.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Rejected(_) => "rejected",
+            Self::Failed(_) => "failed",
+            Self::Held(_) => "held",
+            Self::Returned => "returned",
+        }
+    }
 }
 
 /// Decides what `reply` to a request with `items` items means. `now` is needed for a Retry-After
