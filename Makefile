@@ -17,6 +17,7 @@ setup: ## install what the fast tests need
 check: setup ## formatting, lints, unit and integration tests that need no cluster
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items --quiet
 	$(CARGO) test --locked --lib --bins $(TESTS)
 	$(CARGO) test --locked $(TESTS) -- --ignored --test-threads=1 --nocapture --skip e2e:: limit::
 

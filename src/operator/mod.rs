@@ -1,6 +1,6 @@
 //! The controller: a `CioPipeline` becomes a Deployment, an HPA and the rest.
 //!
-//! In: watch events. Out: objects by server-side apply, status, events. [`reconcile`] lists the six
+//! In: watch events. Out: objects by server-side apply, status, events. `reconcile` lists the six
 //! steps, one file a step; what decides is pure, what talks to the API server is thin. It reads no
 //! Secret and no Redis; the queue's depth it hears from a sidecar.
 

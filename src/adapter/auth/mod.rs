@@ -1,6 +1,6 @@
 //! Who is asking, and may they? As `k8s.io/apiserver` decides it for every aggregated server.
 //!
-//! In: the certificates of the handshake and the headers. Out: an [`Identity`], or a refusal.
+//! In: the certificates of the handshake and the headers. Out: an `Identity`, or a refusal.
 //! Headers that name a user are believed only behind the front proxy's own certificate.
 
 mod certificate;

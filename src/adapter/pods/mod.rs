@@ -1,6 +1,6 @@
 //! The pods of all pipelines, as a watch of the API server tells of them.
 //!
-//! [`watch`] follows, [`pod`] trims each pod to what a question needs, [`PodStore`] holds them.
+//! `watch` follows, `pod` trims each pod to what a question needs, [`PodStore`] holds them.
 
 pub(super) mod pod;
 pub(super) mod watch;
