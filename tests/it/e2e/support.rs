@@ -245,10 +245,21 @@ impl Stage {
 
     /// What the simulator has stored and counted.
     pub(super) fn simulator(&self, path: &str) -> Value {
-        let namespace = &self.namespace;
-        let path =
-            format!("/api/v1/namespaces/{namespace}/services/simulator:80/proxy/_sim/{path}");
+        let path = self.simulator_path(path);
         serde_json::from_str(&run("kubectl", &["get", "--raw", &path])).expect("JSON")
+    }
+
+    /// The simulator starts over.
+    pub(super) fn forget_what_the_simulator_saw(&self) {
+        run(
+            "kubectl",
+            &["delete", "--raw", &self.simulator_path("state")],
+        );
+    }
+
+    fn simulator_path(&self, path: &str) -> String {
+        let namespace = &self.namespace;
+        format!("/api/v1/namespaces/{namespace}/services/simulator:80/proxy/_sim/{path}")
     }
 
     fn picture(&self) -> String {
