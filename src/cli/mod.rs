@@ -32,10 +32,11 @@ pub const EXIT_USAGE: u8 = 2;
     name = "cio",
     version,
     propagate_version = true,
-    after_help = "Exit codes: 0 fine, 1 failed, 2 usage, 99 a threshold was crossed."
+    after_help = "Exit codes: 0 fine, 1 failed, 2 usage."
 )]
 pub struct Cli {
-    /// What to log, as a tracing filter, for example `info,cio_operator::worker=debug`.
+    /// What to log, as a tracing filter, for example `info,cio_operator::worker=debug` [default: info,
+    /// and less of libraries].
     #[arg(long, env = "CIO_LOG", global = true, default_value = logs::DEFAULT_FILTER, hide_default_value = true)]
     log: String,
 

@@ -18,8 +18,13 @@ pub(super) struct Operator {
     #[arg(long, env = "CIO_IMAGE")]
     image: String,
 
-    /// When the kubelet pulls that image: `Always`, `IfNotPresent` or `Never`.
-    #[arg(long, env = "CIO_IMAGE_PULL_POLICY", default_value = "")]
+    /// When the kubelet pulls that image: `Always`, `IfNotPresent` or `Never`; empty is Kubernetes' default.
+    #[arg(
+        long,
+        env = "CIO_IMAGE_PULL_POLICY",
+        default_value = "",
+        hide_default_value = true
+    )]
     image_pull_policy: String,
 
     /// Where /metrics, /healthz and /readyz are served.

@@ -18,7 +18,9 @@ use crate::simulator::{self, Options, Rule, SimulatorError};
 #[command(
     after_help = "Example:\n  cio simulator --listen 127.0.0.1:8080 --latency 50 \
     --fault '{\"status\": 503, \"share\": 0.01}'\n\
-    Then: CUSTOMERIO_TRACK_URL=http://127.0.0.1:8080, and look at http://127.0.0.1:8080/"
+    Then: CUSTOMERIO_SITE_ID=any CUSTOMERIO_TRACK_API_KEY=any \
+    CUSTOMERIO_TRACK_URL=http://127.0.0.1:8080 cio worker\n\
+    and look at http://127.0.0.1:8080/"
 )]
 pub(super) struct Simulator {
     /// Where to listen.

@@ -19,17 +19,9 @@ use crate::worker::{self, WorkerError};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     CUSTOMERIO_SITE_ID=… CUSTOMERIO_TRACK_API_KEY=… cio worker\n  \
-    CUSTOMERIO_TRACK_URL=http://127.0.0.1:8080 cio worker --delivery-mode single --concurrency 20")]
+    CUSTOMERIO_SITE_ID=any CUSTOMERIO_TRACK_API_KEY=any \
+    CUSTOMERIO_TRACK_URL=http://127.0.0.1:8080 cio worker --delivery-mode single")]
 pub(super) struct Worker {
-    #[command(flatten)]
-    redis: RedisSettings,
-
-    #[command(flatten)]
-    queue: QueueSettings,
-
-    #[command(flatten)]
-    workspace: Workspace,
-
     /// batch: many operations in a request to /api/v2/batch; single: one request each.
     #[arg(
         long,
@@ -99,6 +91,15 @@ pub(super) struct Worker {
     /// How often is looked for jobs whose worker has vanished; for tests.
     #[arg(long, env = "CIO_STALLED_INTERVAL_MS", hide = true)]
     stalled_interval_ms: Option<u64>,
+
+    #[command(flatten)]
+    redis: RedisSettings,
+
+    #[command(flatten)]
+    queue: QueueSettings,
+
+    #[command(flatten)]
+    workspace: Workspace,
 }
 
 /// Which workspace, and as whom.

@@ -104,7 +104,7 @@ fn ready(observed: &Observed, available: &Finding, progressing: &Finding) -> Fin
         let (reason, message) = (available.reason.clone(), available.message.clone());
         return Finding::new("Ready", "False", reason, message);
     }
-    Finding::new("Ready", "True", "Delivering", available.message.clone())
+    Finding::new("Ready", "True", "PodsReady", available.message.clone())
 }
 
 fn desired_replicas(hpa: &HorizontalPodAutoscaler) -> Option<i32> {
