@@ -243,7 +243,7 @@ impl Requests {
     async fn unless_broken<F: Future>(&self, probe: bool, work: F) -> Option<F::Output> {
         let broken = async {
             if probe {
-                std::future::pending().await
+                std::future::pending::<()>().await;
             } else {
                 self.breaker.broken().await;
             }

@@ -13,7 +13,7 @@ use crate::runtime::backoff::Backoff;
 /// The first wait before a probe is this part of the longest.
 const FIRST_WAIT: u32 = 30;
 /// A longer Retry-After is not sat out.
-const MAX_ASKED: Duration = Duration::from_secs(120);
+const MAX_ASKED: Duration = Duration::from_mins(2);
 
 /// What whoever takes jobs needs to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -203,5 +203,42 @@ fn say_open(reason: &Reason) {
             outcome.status = reason.status,
             "Customer.io is down; no jobs are taken until it is back, which is tried now and then"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(probe: bool) -> Failure {
+        Failure {
+            items: vec![(Arc::from("u"), (0, 0))],
+            sent_at: 0,
+            failed_at: None,
+            probe,
+        }
+    }
+
+    #[test]
+    fn it_waits_as_long_as_the_answer_asks_and_shows_whether_it_is_open() {
+        let gauge = IntGauge::new("open", "open").unwrap();
+        let breaker = Breaker::new(Duration::from_secs(30), gauge.clone());
+        let reason = Reason::new("unavailable", "down");
+        let circumstance = breaker.circumstance();
+        let asked = Duration::from_secs(40);
+
+        breaker.failed(&failure(false), &reason, Some(asked));
+        assert_eq!(*circumstance.borrow(), Circumstance::Down(asked));
+        assert_eq!((gauge.get(), breaker.is_open()), (1, true));
+        assert_eq!(breaker.aside(None), Duration::from_secs(50));
+        breaker.probe();
+        assert_eq!(*circumstance.borrow(), Circumstance::Probing);
+        assert_eq!((gauge.get(), breaker.is_open()), (1, false));
+        breaker.failed(&failure(true), &reason, Some(MAX_ASKED * 2));
+        assert_eq!(*circumstance.borrow(), Circumstance::Down(MAX_ASKED));
+        breaker.probe();
+        breaker.succeeded(["u"].into_iter(), true);
+        assert_eq!(*circumstance.borrow(), Circumstance::Deliverable);
+        assert_eq!(gauge.get(), 0);
     }
 }
