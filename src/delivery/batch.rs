@@ -162,7 +162,9 @@ impl<T> Batcher<T> {
         self.open.clear();
         self.open_bytes = 0;
         let lanes = self.lanes.values_mut();
-        lanes.flat_map(|lane| lane.entries.drain(..)).collect()
+        let entries = lanes.flat_map(|lane| lane.entries.drain(..)).collect();
+        self.lanes.retain(|_, lane| lane.in_flight);
+        entries
     }
 }
 

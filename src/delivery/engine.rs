@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use super::Mode;
 use super::batch::{BatchLimits, Batcher, Entry};
+use super::circuit::{Admission, Breaker, Order};
 use super::encode::{BATCH_OVERHEAD, Encoded, ITEM_OVERHEAD, MAX_BATCH, Prepared};
 use super::limiter::Turn;
 use super::outcome::Outcome;
@@ -49,6 +50,7 @@ struct Shared {
     changed: Notify,
     slots: Arc<Semaphore>,
     requests: Requests,
+    breaker: Breaker,
     stop: CancellationToken,
 }
 
@@ -56,11 +58,13 @@ impl Engine {
     /// Starts it. From `stop` on nothing new is sent: what waits is returned, what is in flight
     /// is finished.
     pub fn start(options: EngineOptions, parts: EngineParts, stop: CancellationToken) -> Self {
+        let breaker = parts.breaker.clone();
         let shared = Arc::new(Shared {
             queue: Mutex::new(Batcher::new(limits(options))),
             changed: Notify::new(),
             slots: Arc::new(Semaphore::new(options.in_flight)),
             requests: Requests::new(parts, stop.clone()),
+            breaker,
             stop,
         });
         let tasks = TaskTracker::new();
@@ -71,16 +75,30 @@ impl Engine {
     /// Delivers one operation. `order` says where it stands among its user's: smaller goes first.
     pub async fn deliver(&self, operation: Prepared, order: (u64, u64)) -> Outcome {
         let (reply, outcome) = oneshot::channel();
+        let breaker = &self.shared.breaker;
+        let is_probe;
         {
             let mut queue = self.shared.queue();
             // Looked at under the lock that `dispatch` drains under: nothing slips in behind it.
             if self.shared.stop.is_cancelled() {
                 return Outcome::Returned;
             }
-            queue.push(entry(operation, order, reply));
+            let (alone, probe) = match breaker.admit(&operation.user, order) {
+                Admission::Send { alone, probe } => (alone, probe),
+                Admission::Return => return Outcome::Returned,
+                Admission::PutAside => return Outcome::Held(breaker.aside(None)),
+            };
+            is_probe = probe;
+            let mut entry = entry(operation, order, probe, reply);
+            entry.alone |= alone;
+            queue.push(entry);
         }
         self.shared.changed.notify_one();
-        outcome.await.unwrap_or(Outcome::Returned)
+        let outcome = outcome.await.unwrap_or(Outcome::Returned);
+        if is_probe && outcome == Outcome::Returned {
+            breaker.not_probed();
+        }
+        outcome
     }
 
     /// Waits until, after `stop`, the last request in flight has been answered.
@@ -109,7 +127,8 @@ fn limits(options: EngineOptions) -> BatchLimits {
 
 fn entry(
     operation: Prepared,
-    order: (u64, u64),
+    order: Order,
+    probe: bool,
     reply: oneshot::Sender<Outcome>,
 ) -> Entry<Waiting> {
     let Prepared {
@@ -119,12 +138,15 @@ fn entry(
         encoded,
     } = operation;
     Entry {
-        user,
+        user: Arc::clone(&user),
         bytes: encoded.len() + ITEM_OVERHEAD,
         alone: matches!(encoded, Encoded::Call(_)),
         order,
         since: Instant::now(),
         payload: Waiting {
+            user,
+            order,
+            probe,
             encoded,
             kind,
             enqueued_at_ms,
@@ -143,9 +165,7 @@ async fn dispatch(shared: Arc<Shared>, tasks: TaskTracker) {
         }
         tasks.spawn(send(Arc::clone(&shared), entries, slot, turn));
     }
-    for entry in shared.queue().drain() {
-        shared.requests.finish(entry.payload, Outcome::Returned);
-    }
+    shared.give_back();
 }
 
 async fn send(
@@ -161,6 +181,9 @@ async fn send(
     let waiting = entries.into_iter().map(|entry| entry.payload).collect();
     shared.requests.deliver(waiting, turn).await;
     shared.queue().release(users.iter());
+    if shared.breaker.is_open() {
+        shared.give_back();
+    }
     drop(slot);
     shared.changed.notify_one();
 }
@@ -168,6 +191,14 @@ async fn send(
 impl Shared {
     fn queue(&self) -> MutexGuard<'_, Batcher<Waiting>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives back what waits.
+    fn give_back(&self) {
+        let entries = self.queue().drain();
+        for entry in entries {
+            self.requests.finish(entry.payload, Outcome::Returned);
+        }
     }
 
     /// Waits until there is something to send, room for a request in flight, and a turn.

@@ -31,6 +31,8 @@ pub struct DeliveryMetrics {
     batch: Histogram,
     /// Bytes of operations that are being delivered.
     pub in_flight_bytes: IntGauge,
+    /// 1 while nothing can be delivered.
+    pub circuit_open: IntGauge,
     /// The limit's own.
     pub limit: LimitMetrics,
 }
@@ -83,6 +85,13 @@ impl DeliveryMetrics {
                 IntGauge::new(
                     "cio_delivery_in_flight_bytes",
                     "Bytes of operations that are being delivered",
+                )?,
+            )?,
+            circuit_open: register(
+                registry,
+                IntGauge::new(
+                    "cio_delivery_circuit_open",
+                    "1 while no jobs are taken because Customer.io takes none, else 0",
                 )?,
             )?,
             limit: LimitMetrics::new(registry)?,

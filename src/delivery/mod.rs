@@ -5,9 +5,11 @@
 //!
 //! In reading order: [`operation`] (what a job asks for) → [`encode`] (its bytes, every documented
 //! limit checked) → [`batch`] (what goes together, and when) → [`limiter`] (when it may go) →
-//! [`client`] (the exchange) → [`outcome`] (what the answer means). [`engine`] joins them.
+//! [`client`] (the exchange) → [`outcome`] (what the answer means) → [`circuit`] (who is at fault, and
+//! whether anything is sent at all). [`engine`] joins them.
 
 pub mod batch;
+pub mod circuit;
 pub mod client;
 pub mod credentials;
 pub mod encode;

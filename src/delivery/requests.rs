@@ -1,12 +1,14 @@
-//! Sending one request until its operations are settled: turns, retries, splits.
+//! Sending one request until its operations are settled: turns, splits, and whose fault it is.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::circuit::{Breaker, Failure, Judgement, Order};
 use super::client::TrackClient;
 use super::encode::{Call, Encoded, batch_call};
 use super::limiter::{Limiter, Turn};
@@ -28,11 +30,17 @@ pub struct EngineParts {
     pub metrics: DeliveryMetrics,
     /// For time stamps.
     pub clock: Clock,
+    /// Whether anything is sent.
+    pub breaker: Breaker,
 }
 
 /// An operation whose producer waits for its outcome.
 #[derive(Debug)]
 pub(super) struct Waiting {
+    pub(super) user: Arc<str>,
+    pub(super) order: Order,
+    /// Whether it is sent to see whether anything can be.
+    pub(super) probe: bool,
     pub(super) encoded: Encoded,
     pub(super) kind: Kind,
     pub(super) enqueued_at_ms: u64,
@@ -46,7 +54,18 @@ pub(super) struct Requests {
     limiter: Option<Limiter>,
     metrics: DeliveryMetrics,
     clock: Clock,
+    breaker: Breaker,
     stop: CancellationToken,
+}
+
+/// Operations of one request, and what is known of its failures.
+struct Part {
+    operations: Vec<Waiting>,
+    probe: bool,
+    /// Sends that failed.
+    failures: u32,
+    /// How many requests had succeeded at the last of them.
+    failed_at: Option<u64>,
 }
 
 /// How a request came out.
@@ -55,6 +74,8 @@ enum Settled {
     Accepted(Vec<(usize, Reason)>),
     /// To be sent again in two halves.
     Split,
+    /// Likewise, because it failed while others did not.
+    SplitFailed,
     /// The same for all its operations.
     All(Outcome),
 }
@@ -66,12 +87,14 @@ impl Requests {
             limiter,
             metrics,
             clock,
+            breaker,
         } = parts;
         Self {
             client,
             limiter,
             metrics,
             clock,
+            breaker,
             stop,
         }
     }
@@ -87,24 +110,24 @@ impl Requests {
     /// Sends `operations` in one request, or in parts where Customer.io wants it so, and tells
     /// each its outcome.
     pub(super) async fn deliver(&self, operations: Vec<Waiting>, mut turn: Option<Turn>) {
-        let mut parts = VecDeque::from([operations]);
+        let mut parts = VecDeque::from([Part::new(operations)]);
         while let Some(mut part) = parts.pop_front() {
-            match self.settle(&part, turn.take()).await {
-                Settled::Accepted(rejected) => self.finish_accepted(part, rejected),
-                Settled::Split => {
-                    let second = part.split_off(part.len() / 2);
-                    parts.push_front(second);
-                    parts.push_front(part);
-                }
+            match self.settle(&mut part, turn.take()).await {
+                Settled::Accepted(rejected) => self.finish_accepted(part.operations, rejected),
+                Settled::Split => part.halves(0).for_each(|half| parts.push_front(half)),
+                // Each half has failed so often already.
+                Settled::SplitFailed => part
+                    .halves(retry::MAX_SENDS - 1)
+                    .for_each(|half| parts.push_front(half)),
                 Settled::All(outcome) => {
                     // What hit this part would hit the rest, which has not been sent: it takes no
                     // blame, and no operation overtakes an earlier one of its user.
                     let rest = matches!(outcome, Outcome::Rejected(_));
-                    self.finish_all(part, &outcome);
+                    self.finish_all(part.operations, &outcome);
                     if !rest {
                         parts
                             .drain(..)
-                            .for_each(|part| self.finish_all(part, &Outcome::Returned));
+                            .for_each(|part| self.finish_all(part.operations, &Outcome::Returned));
                     }
                 }
             }
@@ -142,19 +165,24 @@ impl Requests {
         }
     }
 
-    async fn settle(&self, part: &[Waiting], mut turn: Option<Turn>) -> Settled {
-        let call = call_of(part);
-        let mut failures = 0;
+    async fn settle(&self, part: &mut Part, mut turn: Option<Turn>) -> Settled {
+        let call = call_of(&part.operations);
         loop {
-            let in_turn = self.stop.run_until_cancelled(self.in_turn(turn.take()));
+            let in_turn = self.unless_broken(part.probe, self.in_turn(turn.take()));
             if in_turn.await.is_none() {
                 return Settled::All(Outcome::Returned);
             }
-            let (after, throttled, reason) = match self.send(&call, part.len()).await {
+            let sent_at = self.breaker.successes();
+            let verdict = self.send(&call, part.operations.len()).await;
+            self.learn(part, &verdict);
+            let (after, throttled, reason) = match verdict {
                 Verdict::Accepted { rejected } => return Settled::Accepted(rejected),
                 Verdict::Split => return Settled::Split,
                 Verdict::Reject(reason) => return Settled::All(Outcome::Rejected(reason)),
-                Verdict::Hold(reason) => return Settled::All(Outcome::Held(reason)),
+                Verdict::Hold(reason) => {
+                    let failure = self.failure(part, sent_at);
+                    return self.judge(&failure, reason, None);
+                }
                 Verdict::Fail(reason) => return Settled::All(Outcome::Failed(reason)),
                 Verdict::Retry {
                     after,
@@ -162,18 +190,72 @@ impl Requests {
                     reason,
                 } => (after, throttled, reason),
             };
-            failures += 1;
-            let pause = self.pause(failures, after, throttled);
-            match self.stop.run_until_cancelled(pause).await {
+            let failure = self.failure(part, sent_at);
+            let pause = self.pause(part, after, throttled);
+            match self.unless_broken(part.probe, pause).await {
                 None => return Settled::All(Outcome::Returned),
-                Some(false) => return Settled::All(Outcome::Failed(reason)),
                 Some(true) => {}
+                Some(false) if throttled => return Settled::All(Outcome::Failed(reason)),
+                Some(false) => return self.judge(&failure, reason, after),
             }
         }
     }
 
+    /// Tells the circuit what an answer says of Customer.io.
+    fn learn(&self, part: &mut Part, verdict: &Verdict) {
+        match verdict {
+            Verdict::Accepted { .. } | Verdict::Split | Verdict::Reject(_) => {
+                let users = part.operations.iter().map(|operation| &*operation.user);
+                self.breaker.succeeded(users, part.probe);
+            }
+            Verdict::Retry {
+                throttled: true, ..
+            } if std::mem::take(&mut part.probe) => self.breaker.throttled(),
+            Verdict::Fail(reason) if part.probe => self.breaker.undecided(reason),
+            Verdict::Retry { .. } | Verdict::Hold(_) | Verdict::Fail(_) => {}
+        }
+    }
+
+    /// Notes a failure. It becomes the earlier one of the next.
+    fn failure(&self, part: &mut Part, sent_at: u64) -> Failure {
+        part.failures += 1;
+        let operations = part.operations.iter();
+        Failure {
+            items: operations
+                .map(|it| (Arc::clone(&it.user), it.order))
+                .collect(),
+            sent_at,
+            failed_at: part.failed_at.replace(self.breaker.successes()),
+            probe: part.probe,
+        }
+    }
+
+    fn judge(&self, failure: &Failure, reason: Reason, asked: Option<Duration>) -> Settled {
+        match self.breaker.failed(failure, &reason, asked) {
+            Judgement::Blame => Settled::All(Outcome::Failed(reason)),
+            Judgement::Split => Settled::SplitFailed,
+            Judgement::PutAside => Settled::All(Outcome::Held(self.breaker.aside(asked))),
+            Judgement::Return => Settled::All(Outcome::Returned),
+        }
+    }
+
+    /// `None` when everything stops, or nothing is sent any more but the probe.
+    async fn unless_broken<F: Future>(&self, probe: bool, work: F) -> Option<F::Output> {
+        let broken = async {
+            if probe {
+                std::future::pending::<()>().await;
+            } else {
+                self.breaker.broken().await;
+            }
+        };
+        tokio::select! {
+            () = broken => None,
+            output = self.stop.run_until_cancelled(work) => output,
+        }
+    }
+
     /// Waits before the next send; `false` when there is to be none.
-    async fn pause(&self, failures: u32, after: Option<Duration>, throttled: bool) -> bool {
+    async fn pause(&self, part: &Part, after: Option<Duration>, throttled: bool) -> bool {
         let asked = match &self.limiter {
             // Then everybody waits, this request for its turn.
             Some(limiter) if throttled => {
@@ -182,12 +264,12 @@ impl Requests {
             }
             _ => after,
         };
-        match retry::wait(failures, asked) {
-            Some(wait) => {
+        match retry::wait(part.failures, asked) {
+            Some(wait) if !part.probe => {
                 tokio::time::sleep(wait).await;
                 true
             }
-            None => false,
+            _ => false,
         }
     }
 
@@ -203,6 +285,29 @@ impl Requests {
         self.metrics
             .request(reply.as_ref(), sent.elapsed(), operations);
         decide(operations, reply.as_ref(), self.clock.now())
+    }
+}
+
+impl Part {
+    fn new(operations: Vec<Waiting>) -> Self {
+        Self {
+            probe: operations.iter().any(|operation| operation.probe),
+            operations,
+            failures: 0,
+            failed_at: None,
+        }
+    }
+
+    /// Its second half and its first, each to be sent as if it had failed so often.
+    fn halves(mut self, failures: u32) -> impl Iterator<Item = Self> {
+        let half = |operations| Self {
+            operations,
+            probe: self.probe,
+            failures,
+            failed_at: self.failed_at,
+        };
+        let second = self.operations.split_off(self.operations.len() / 2);
+        [half(second), half(self.operations)].into_iter()
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::runtime::backoff::Backoff;
 
 /// Sends of one request, the first included.
-const MAX_SENDS: u32 = 4;
+pub(super) const MAX_SENDS: u32 = 4;
 /// A longer Retry-After is not sat out here: the jobs go back to the queue's own backoff.
 const MAX_WAIT: Duration = Duration::from_secs(10);
 const BACKOFF: Backoff = Backoff {

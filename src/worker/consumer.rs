@@ -15,6 +15,7 @@ use super::failures::Failures;
 use super::intake::Intake;
 use super::processor::Processor;
 use super::settings::WorkerSettings;
+use crate::delivery::circuit::{Breaker, Circumstance};
 use crate::delivery::engine::Engine;
 use crate::queue::bullmq_options::bullmq_options;
 use crate::queue::counts::CountsReader;
@@ -39,6 +40,7 @@ pub(super) struct Consumer {
     pub(super) settings: WorkerSettings,
     pub(super) processor: Arc<Processor>,
     pub(super) engine: Engine,
+    pub(super) breaker: Breaker,
     pub(super) intake: Arc<Intake>,
     pub(super) failures: Arc<Failures>,
     pub(super) halt: CancellationToken,
@@ -61,7 +63,7 @@ impl Consumer {
             let run = worker.run().await;
             if run.is_ok() {
                 tracing::info!(queue.name = %self.settings.queue, "taking jobs");
-                stop.run_until_cancelled(self.probe_when_held()).await;
+                stop.run_until_cancelled(self.follow()).await;
             }
             self.end(&worker).await;
             run.map_err(|error| WorkerError::Consume(error.to_string()))
@@ -131,11 +133,18 @@ impl Consumer {
             .manual_start()
     }
 
-    async fn probe_when_held(&self) {
+    /// Takes jobs while they can be delivered, and one now and then while they cannot.
+    async fn follow(&self) {
+        let mut circumstance = self.breaker.circumstance();
         loop {
-            self.intake.held().await;
-            tokio::time::sleep(self.settings.hold).await;
-            self.intake.probe();
+            let now = *circumstance.borrow_and_update();
+            self.intake.allow(now);
+            if let Circumstance::Down(wait) = now {
+                tokio::time::sleep(wait).await;
+                self.breaker.probe();
+            } else if circumstance.changed().await.is_err() {
+                return;
+            }
         }
     }
 

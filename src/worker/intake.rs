@@ -5,9 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use bullmq::Worker;
 use prometheus::IntGauge;
-use tokio::sync::Notify;
 
-use crate::delivery::outcome::Outcome;
+use crate::delivery::circuit::Circumstance;
 
 /// Decides how many jobs BullMQ's loop takes.
 #[derive(Debug)]
@@ -17,24 +16,12 @@ pub(super) struct Intake {
     gauge: IntGauge,
     worker: OnceLock<Tap>,
     state: Mutex<State>,
-    held: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
     bytes: usize,
-    phase: Phase,
-}
-
-/// Whether anything can be delivered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum Phase {
-    #[default]
-    Open,
-    /// No job is taken.
-    Held,
-    /// One job at a time is taken, to see.
-    Probing,
+    circumstance: Circumstance,
 }
 
 /// The worker's controls. Weak: the worker holds the processor, which holds the intake.
@@ -62,7 +49,6 @@ impl Intake {
             gauge,
             worker: OnceLock::new(),
             state: Mutex::default(),
-            held: Notify::new(),
         }
     }
 
@@ -83,40 +69,15 @@ impl Intake {
         }
     }
 
-    /// Learns from an outcome whether anything can be delivered. Says whether that is news.
-    pub(super) fn learn(&self, outcome: &Outcome) -> bool {
+    /// Takes as many jobs as the circumstance allows.
+    pub(super) fn allow(&self, circumstance: Circumstance) {
         let mut state = self.state();
-        let next = match (state.phase, outcome) {
-            (_, Outcome::Held(_)) => Phase::Held,
-            (Phase::Probing, Outcome::Delivered | Outcome::Rejected(_)) => Phase::Open,
-            (phase, _) => phase,
-        };
-        let before = std::mem::replace(&mut state.phase, next);
-        if next == before {
-            return false;
-        }
-        if next == Phase::Held {
-            self.with_worker(Worker::pause);
-            self.held.notify_one();
-        }
+        state.circumstance = circumstance;
         self.adjust(&state);
-        // Held again after a probe is no news.
-        next == Phase::Open || before == Phase::Open
-    }
-
-    /// Waits until no more jobs are taken.
-    pub(super) async fn held(&self) {
-        self.held.notified().await;
-    }
-
-    /// Takes one job at a time, until one of them shows that it can be delivered.
-    pub(super) fn probe(&self) {
-        let mut state = self.state();
-        if state.phase == Phase::Held {
-            state.phase = Phase::Probing;
-            self.adjust(&state);
-            self.with_worker(Worker::resume);
-        }
+        self.with_worker(match circumstance {
+            Circumstance::Down(_) => Worker::pause,
+            Circumstance::Deliverable | Circumstance::Probing => Worker::resume,
+        });
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -126,7 +87,8 @@ impl Intake {
     /// Called under the lock, so that the last word is the newest.
     fn adjust(&self, state: &State) {
         self.gauge.set(state.bytes.try_into().unwrap_or(i64::MAX));
-        let few = state.phase != Phase::Open || state.bytes >= self.max_bytes;
+        let all = state.circumstance == Circumstance::Deliverable;
+        let few = !all || state.bytes >= self.max_bytes;
         // BullMQ's loop knows no 0: it takes a next job when none is left.
         self.with_worker(|worker| {
             let jobs = if few { 1 } else { self.jobs };
@@ -154,8 +116,6 @@ impl Drop for Held<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::delivery::reason::Reason;
-    use crate::delivery::refusal::Refusal;
 
     fn intake() -> Intake {
         Intake::new(10, 100, IntGauge::new("bytes", "bytes").unwrap())
@@ -170,22 +130,5 @@ mod tests {
         drop(first);
         drop(second);
         assert_eq!(intake.gauge.get(), 0);
-    }
-
-    #[test]
-    fn it_is_held_at_the_first_word_and_open_again_after_a_probe_that_went_well() {
-        let intake = intake();
-        let held = || Outcome::Held(Reason::from(Refusal::UnknownName));
-        assert!(!intake.learn(&Outcome::Delivered));
-        assert!(intake.learn(&held()));
-        // Requests that were under way meanwhile.
-        assert!(!intake.learn(&held()));
-        assert!(!intake.learn(&Outcome::Delivered));
-        intake.probe();
-        assert!(!intake.learn(&held()));
-        intake.probe();
-        assert!(!intake.learn(&Outcome::Returned));
-        assert!(intake.learn(&Outcome::Delivered));
-        assert_eq!(intake.state().phase, Phase::Open);
     }
 }

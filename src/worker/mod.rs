@@ -28,6 +28,7 @@ use self::intake::Intake;
 use self::limit_store::RedisLimit;
 use self::processor::Processor;
 use self::settings::WorkerSettings;
+use crate::delivery::circuit::Breaker;
 use crate::delivery::client::TrackClient;
 use crate::delivery::credentials::CredentialsError;
 use crate::delivery::engine::{Engine, EngineOptions, EngineParts, LINGER};
@@ -79,8 +80,9 @@ pub async fn run(
     let redis = Redis::new(settings.redis.clone());
     let halt = CancellationToken::new();
     let _halt_too = halt.clone().drop_guard();
-    let engine = engine(&settings, &redis, metrics.clone(), halt.clone()).await?;
-    let consumer = consumer(&settings, engine, metrics, halt);
+    let breaker = Breaker::new(settings.hold, metrics.circuit_open.clone());
+    let engine = engine(&settings, &redis, metrics.clone(), &breaker, halt.clone()).await?;
+    let consumer = consumer(&settings, engine, breaker, metrics, halt);
     let keys = QueueKeys::new(&settings.prefix, &settings.queue);
     let counts = CountsReader::new(redis, keys);
     readiness.ready();
@@ -98,6 +100,7 @@ async fn engine(
     settings: &WorkerSettings,
     redis: &Redis,
     metrics: DeliveryMetrics,
+    breaker: &Breaker,
     halt: CancellationToken,
 ) -> Result<Engine, WorkerError> {
     let delivery = &settings.delivery;
@@ -124,6 +127,7 @@ async fn engine(
         limiter,
         metrics,
         clock: Clock::system(),
+        breaker: breaker.clone(),
     };
     Ok(Engine::start(options, parts, halt))
 }
@@ -131,6 +135,7 @@ async fn engine(
 fn consumer(
     settings: &WorkerSettings,
     engine: Engine,
+    breaker: Breaker,
     metrics: DeliveryMetrics,
     halt: CancellationToken,
 ) -> Consumer {
@@ -147,11 +152,13 @@ fn consumer(
         intake: Arc::clone(&intake),
         failures: Arc::clone(&failures),
         metrics,
+        clock: Clock::system(),
     };
     Consumer {
         settings: settings.clone(),
         processor: Arc::new(processor),
         engine,
+        breaker,
         intake,
         failures,
         halt,

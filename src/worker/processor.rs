@@ -2,6 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bullmq::{Error, Job};
 use futures::FutureExt;
@@ -17,6 +18,7 @@ use crate::delivery::operation::Operation;
 use crate::delivery::outcome::Outcome;
 use crate::delivery::reason::Reason;
 use crate::delivery::refusal::Refusal;
+use crate::runtime::clock::Clock;
 
 /// What every job of a worker is processed with.
 #[derive(Debug)]
@@ -28,6 +30,7 @@ pub(super) struct Processor {
     pub(super) intake: Arc<Intake>,
     pub(super) failures: Arc<Failures>,
     pub(super) metrics: DeliveryMetrics,
+    pub(super) clock: Clock,
 }
 
 impl Processor {
@@ -43,7 +46,7 @@ impl Processor {
                 message: "an error in cio itself; its log says more".to_owned(),
             })
         });
-        self.answer(&job, outcome)
+        self.answer(&job, outcome).await
     }
 
     async fn deliver(&self, job: &Job) -> Outcome {
@@ -58,9 +61,7 @@ impl Processor {
         let _held = self.intake.hold(prepared.encoded.len());
         // BullMQ counts its ids up; a custom one says nothing of the order.
         let order = (job.timestamp(), job.id().parse().unwrap_or(0));
-        let outcome = self.engine.deliver(prepared, order).await;
-        self.learn(&outcome);
-        outcome
+        self.engine.deliver(prepared, order).await
     }
 
     fn prepare(&self, job: &Job) -> Result<Prepared, Refusal> {
@@ -72,25 +73,9 @@ impl Processor {
         prepare(&operation, self.mode, job)
     }
 
-    fn learn(&self, outcome: &Outcome) {
-        if !self.intake.learn(outcome) {
-            return;
-        }
-        if let Outcome::Held(reason) = outcome {
-            tracing::error!(
-                outcome.class = reason.class,
-                outcome.status = reason.status,
-                "Customer.io refuses this workspace's requests; no jobs are taken until it does not: \
-                 check CUSTOMERIO_SITE_ID, CUSTOMERIO_TRACK_API_KEY and CUSTOMERIO_REGION"
-            );
-        } else {
-            tracing::info!("Customer.io takes this workspace's requests again");
-        }
-    }
-
-    /// The outcome in BullMQ's terms: completed, failed for good, failed once, or put back at the
-    /// front of the queue without using an attempt.
-    fn answer(&self, job: &Job, outcome: Outcome) -> Result<Value, Error> {
+    /// The outcome in BullMQ's terms: completed, failed for good, failed once, or, without using an
+    /// attempt, put aside or back at the front of the queue.
+    async fn answer(&self, job: &Job, outcome: Outcome) -> Result<Value, Error> {
         match outcome {
             // JSON, whatever it is: readers of BullMQ's event stream stop at anything else.
             Outcome::Delivered => Ok(Value::Null),
@@ -105,7 +90,18 @@ impl Processor {
                 self.expect(job, reason, last);
                 Err(Error::ProcessingError(sentence))
             }
-            Outcome::Held(_) | Outcome::Returned => Err(Error::RateLimited { delay_ms: 0 }),
+            Outcome::Held(aside) => Err(self.put_aside(job, aside).await),
+            Outcome::Returned => Err(Error::RateLimited { delay_ms: 0 }),
+        }
+    }
+
+    async fn put_aside(&self, job: &Job, aside: Duration) -> Error {
+        let aside_ms = u64::try_from(aside.as_millis()).unwrap_or(u64::MAX);
+        let until = self.clock.now_ms().saturating_add(aside_ms);
+        match job.move_to_delayed(until).await {
+            Ok(()) => Error::Delayed,
+            // Redis is away, or another worker has the job: what is tried next says so itself.
+            Err(_) => Error::RateLimited { delay_ms: 0 },
         }
     }
 

@@ -11,8 +11,8 @@ use crate::queue::source::RedisSource;
 /// In batch mode so many jobs are held for each request in flight: enough to fill it with jobs of
 /// usual size, no matter how small they are.
 const JOBS_PER_BATCH: usize = 200;
-/// Often enough to go on soon after somebody has put right the credentials.
-pub const DEFAULT_HOLD: Duration = Duration::from_secs(15);
+/// Often enough to go on soon after Customer.io is back, or the credentials are put right.
+pub const DEFAULT_HOLD: Duration = Duration::from_secs(30);
 /// Bytes of jobs held for each request in flight: one full batch.
 const BYTES_PER_REQUEST: usize = 480_000;
 
@@ -31,7 +31,7 @@ pub struct WorkerSettings {
     pub retention: Retention,
     /// BullMQ's locks.
     pub locks: Locks,
-    /// How long nothing is tried after Customer.io has refused the credentials.
+    /// The longest time between two probes while nothing can be delivered.
     pub hold: Duration,
     /// How long requests in flight may take to finish at the end.
     pub grace: Duration,

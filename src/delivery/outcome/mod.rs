@@ -5,8 +5,9 @@
 //! | 2xx | done, but for the items that `errors[]` names: each is rejected alone |
 //! | 400, 422 | a batch is split until the bad item is alone; that one is rejected |
 //! | 413 | likewise |
-//! | 401, 403, a redirect | no job is at fault: nothing more is sent for a while |
-//! | 408, 429, 5xx, no answer | again, after what Retry-After asks for |
+//! | 401, 403, a redirect | no use to ask again now; who is at fault, the circuit decides |
+//! | 408, 5xx, no answer | again, after what Retry-After asks for; then likewise |
+//! | 429 | again, after what Retry-After asks for |
 //! | any other status | the job has failed once |
 
 mod answer;
@@ -32,7 +33,7 @@ pub enum Verdict {
     Split,
     /// The only item is at fault and will never be taken.
     Reject(Reason),
-    /// No item is at fault: credentials or address are wrong.
+    /// Credentials or address are wrong, or so it seems.
     Hold(Reason),
     /// It may go well the next time.
     Retry {
@@ -56,10 +57,10 @@ pub enum Outcome {
     Rejected(Reason),
     /// It was not taken, and this counts as an attempt.
     Failed(Reason),
-    /// It was not taken, through no fault of its own, and nothing else will be either until
-    /// somebody has put right what the reason says.
-    Held(Reason),
-    /// It was not sent.
+    /// It was not taken, as far as is known through no fault of its own: others are tried before
+    /// it, and so it stays aside for so long.
+    Held(Duration),
+    /// It was not sent, or not taken through no fault of its own.
     Returned,
 }
 

@@ -43,8 +43,17 @@ pub(crate) fn track(user: &str, name: &str, data: &Value) -> (String, Value) {
 
 /// Adds jobs with the guide's options.
 pub(crate) async fn add(queue: &Queue, jobs: impl IntoIterator<Item = (String, Value)>) {
+    add_with_attempts(queue, 5, jobs).await;
+}
+
+/// Adds jobs with the guide's options, but for how often each is tried.
+pub(crate) async fn add_with_attempts(
+    queue: &Queue,
+    attempts: u32,
+    jobs: impl IntoIterator<Item = (String, Value)>,
+) {
     let options = || JobOptions {
-        attempts: Some(5),
+        attempts: Some(attempts),
         backoff: Some(BackoffStrategy::Exponential(50)),
         ..JobOptions::default()
     };

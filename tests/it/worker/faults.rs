@@ -12,7 +12,7 @@ use crate::support::eventually;
 use crate::support::redis::RedisServer;
 
 /// The failed jobs' reasons, and how many attempts each has used.
-async fn failures(queue: &Queue) -> Vec<(String, u32)> {
+pub(super) async fn failures(queue: &Queue) -> Vec<(String, u32)> {
     let failed = queue.get_failed(0, -1).await.expect("failed jobs");
     failed
         .iter()

@@ -53,7 +53,15 @@ impl Receiver {
     pub(crate) async fn answering(
         answering: impl FnMut(&str, &Value) -> Answer + Send + 'static,
     ) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        Self::answering_at("127.0.0.1:0", answering).await
+    }
+
+    /// Likewise, at an address.
+    pub(crate) async fn answering_at(
+        address: &str,
+        answering: impl FnMut(&str, &Value) -> Answer + Send + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind(address).await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let inner = Inner {
             arrivals: Vec::new(),
