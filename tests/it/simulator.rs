@@ -304,7 +304,7 @@ async fn a_batch_is_taken_but_for_the_items_that_are_named() {
                 &json!({"attributes": {"suburb": "x".repeat(1001)}})
             ),
             person("event", &json!({"name": "bought"})),
-            person("add_device", &json!({"device": {"token": "t"}})),
+            person("explode", &json!({})),
         ]))
         .await;
     assert_eq!(answer.status, StatusCode::MULTI_STATUS);
@@ -313,7 +313,7 @@ async fn a_batch_is_taken_but_for_the_items_that_are_named() {
         {"batch_index": 1, "reason": "invalid", "field": "attributes.suburb",
          "message": "property value cannot be longer than 1000 bytes"},
         {"batch_index": 3, "reason": "invalid", "field": "action",
-         "message": "action add_device of type person is not supported here"},
+         "message": "action explode of type person is not supported here"},
     ]});
     assert_eq!(found, expected);
     let state = simulator.sim("state").await;
@@ -346,8 +346,8 @@ async fn an_event_that_comes_again_is_ignored_whichever_way_it_comes() {
     );
 
     let all = json!([
-        {"sequence": 1, "id": ULID, "person": "u", "name": "bought", "timestamp": 5},
-        {"sequence": 2, "id": null, "person": "u", "name": "without id", "timestamp": null},
+        {"sequence": 1, "id": ULID, "person": "u", "name": "bought", "type": "event", "timestamp": 5},
+        {"sequence": 2, "id": null, "person": "u", "name": "without id", "type": "event", "timestamp": null},
     ]);
     assert_eq!(simulator.sim("events").await["events"], all);
     let after = simulator.sim("events?after=1&limit=5").await;
