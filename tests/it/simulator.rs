@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, to_bytes};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use bytes::Bytes;
 use cio_operator::runtime::clock::Clock;
-use cio_operator::runtime::http_client::{Answer, HttpClient, HttpClientOptions};
+use cio_operator::runtime::http_client::{Answer, HttpClient, HttpClientOptions, TransportError};
 use cio_operator::runtime::http_server;
 use cio_operator::simulator::{self, Options, Rule};
 use http_body_util::Full;
@@ -441,6 +441,145 @@ async fn a_fault_with_retry_after_stores_nothing() {
 }
 
 #[tokio::test]
+async fn a_form_is_answered_without_a_body() {
+    let simulator = Simulator::start(Options::default()).await;
+    let path = "/api/v1/forms/newsletter/submit";
+    let form = json!({"data": {"id": "u", "plan": "a"}});
+    let answer = simulator.call("POST", path, &form).await;
+    assert_eq!((answer.status.as_u16(), text(&answer)), (204, ""));
+    assert_eq!(simulator.sim("people/u").await, form["data"]);
+    let answer = simulator.call("POST", path, &json!({"data": {}})).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn what_devices_and_links_report_needs_no_credentials() {
+    let simulator = Simulator::start(Options::default()).await;
+    let cases = [
+        ("/api/v1/push/events", 200),
+        ("/push/events", 200),
+        ("/api/v1/metrics", 200),
+        ("/unsubscribe/d1", 200),
+        ("/api/v1/events", 401),
+        ("/api/v1/merge_customers", 401),
+        ("/api/v1/segments/1/add_customers", 401),
+    ];
+    for (path, expected) in cases {
+        let answer = simulator.send("POST", path, "", "{}").await;
+        assert_eq!(answer.status.as_u16(), expected, "{path}");
+    }
+    let state = simulator.sim("state").await;
+    let counts = ["requests", "reports", "unsubscribes"];
+    assert_eq!(counts.map(|name| state[name].as_u64().unwrap()), [7, 3, 1]);
+}
+
+#[tokio::test]
+async fn who_is_suppressed_stays_away_in_silence_until_that_is_lifted() {
+    let simulator = Simulator::start(Options::default()).await;
+    let call = async |path: &str| {
+        let path = format!("/api/v1/customers/{path}");
+        simulator.call("POST", &path, &json!({})).await.status
+    };
+    simulator.identify("u", &json!({"email": "u@x.io"})).await;
+    assert_eq!(call("u/suppress").await, StatusCode::OK);
+    let event = json!({"name": "n", "id": ULID});
+    assert_eq!(simulator.track("u@x.io", &event).await, StatusCode::OK);
+    let items = json!([person("identify", &json!({})), person("event", &event)]);
+    assert_eq!(simulator.batch(&items).await.status, StatusCode::OK);
+    let state = simulator.sim("state").await;
+    let counts = ["people", "events", "suppressed", "dropped"];
+    assert_eq!(
+        counts.map(|name| state[name].as_u64().unwrap()),
+        [0, 0, 1, 3]
+    );
+
+    assert_eq!(call("u@x.io/unsuppress").await, StatusCode::OK);
+    simulator.track("u", &event).await;
+    let state = simulator.sim("state").await;
+    assert_eq!(
+        (&state["events"], &state["suppressed"]),
+        (&json!(1), &json!(0))
+    );
+}
+
+#[tokio::test]
+async fn a_connection_breaks_off_before_or_after_the_request_is_taken() {
+    let simulator = Simulator::start(Options::default()).await;
+    let identify = async |id: &str| {
+        let request = Request::put(format!(
+            "http://{}/api/v1/customers/{id}",
+            simulator.address
+        ))
+        .header("authorization", basic("site:key"));
+        let request = request.body(Full::default()).unwrap();
+        simulator.client.send(request).await
+    };
+    for (fault, stored) in [("reset_before", 0), ("reset_after", 1)] {
+        let rules = json!([{"match": {"path_prefix": "/api"}, "fault": fault, "times": 2}]);
+        simulator
+            .send("PUT", "/_sim/faults", "", &rules.to_string())
+            .await;
+        for id in ["a", "b"] {
+            let error = identify(id).await.unwrap_err();
+            assert!(matches!(error, TransportError::Broken(_)), "{error}");
+        }
+        assert_eq!(simulator.sim("state").await["people"], 2 * stored);
+        assert_eq!(identify("a").await.unwrap().status, StatusCode::OK);
+        simulator.send("DELETE", "/_sim/state", "", "").await;
+    }
+}
+
+#[tokio::test]
+async fn a_dropped_request_is_answered_like_any_other() {
+    let simulator = Simulator::start(Options {
+        faults: vec![Rule::parse(r#"{"fault": "drop", "times": 1}"#).unwrap()],
+        ..Options::default()
+    })
+    .await;
+    for people in [0, 1] {
+        let path = "/api/v1/customers/u";
+        let answer = simulator.call("PUT", path, &json!({})).await;
+        assert_eq!((answer.status.as_u16(), text(&answer)), (200, "{}\n"));
+        let state = simulator.sim("state").await;
+        assert_eq!(
+            (&state["people"], &state["dropped"]),
+            (&json!(people), &json!(1))
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hanging_request_is_not_answered() {
+    let options = Options {
+        faults: vec![Rule::parse(r#"{"fault": "hang", "times": 1}"#).unwrap()],
+        ..Options::default()
+    };
+    let router = simulator::router(options, Clock::system(), &Registry::new()).unwrap();
+    let minute = Duration::from_mins(1);
+    let hung = tokio::time::timeout(minute, identify(&router, "a:k")).await;
+    assert!(hung.is_err());
+    assert_eq!(identify(&router, "a:k").await.0, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_above_the_limit_may_be_lost_in_silence() {
+    let options = Options {
+        requests_per_second: Some(1),
+        drop_above_limit: true,
+        ..Options::default()
+    };
+    let router = simulator::router(options, Clock::system(), &Registry::new()).unwrap();
+    for _ in 0..3 {
+        assert_eq!(identify(&router, "a:k").await, (200, None));
+    }
+    let request = Request::get("/_sim/state").body(Body::empty()).unwrap();
+    let state = router.oneshot(request).await.unwrap().into_body();
+    let state: Value = serde_json::from_slice(&to_bytes(state, 1 << 20).await.unwrap()).unwrap();
+    let counts = ["identifies", "dropped", "throttled"];
+    assert_eq!(counts.map(|name| state[name].as_u64().unwrap()), [1, 2, 2]);
+}
+
+#[tokio::test]
 async fn the_numbers_agree_with_the_arrivals() {
     let simulator = Simulator::start(Options::default()).await;
     for wave in 0..5 {
@@ -590,9 +729,39 @@ async fn the_command_serves_until_it_is_told_to_end() {
     assert!(start[0].contains(&address), "{log}");
 }
 
+#[tokio::test]
+async fn the_command_ends_although_a_request_hangs() {
+    let address = format!("127.0.0.1:{}", free_port());
+    let fault = r#"{"match": {"path_prefix": "/api"}, "fault": "hang"}"#;
+    let arguments = ["simulator", "--listen", &address, "--fault", fault];
+    let cio = Cio::start(&arguments, &[]);
+    let url = format!("http://{address}");
+    eventually("the simulator is ready", async || {
+        http::get(&format!("{url}/readyz")).await
+    })
+    .await;
+    let hanging = format!("{url}/api/v1/accounts/region");
+    let hanging = tokio::spawn(async move { http::get(&hanging).await });
+    eventually("the request is there", async || {
+        let (_, metrics) = http::get(&format!("{url}/metrics")).await?;
+        metrics
+            .contains("cio_simulator_faults_total 1")
+            .then_some(())
+    })
+    .await;
+    let (code, log) = tokio::task::spawn_blocking(|| cio.terminate())
+        .await
+        .unwrap();
+    assert_eq!(code, Some(0), "{log}");
+    assert_eq!(hanging.await.unwrap(), None);
+}
+
 #[test]
 fn arguments_that_cannot_be_are_refused_with_a_remedy() {
-    let cases: [(&[&str], &str); 4] = [
+    let cases: [(&[&str], &str); 7] = [
+        (&["--tls-cert", "tls.crt"], "--tls-key"),
+        (&["--drop-above-limit"], "--requests-per-second"),
+        (&["--fault", "{\"fault\": \"burn\"}"], "reset_before"),
         (&["--credentials", "site"], "SITE:KEY"),
         (
             &["--credentials", "s:a", "--credentials", "s:b"],
