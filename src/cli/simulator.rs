@@ -23,13 +23,13 @@ use crate::runtime::{http_server, shutdown, tls};
 use crate::simulator::{self, Options, Rule, SimulatorError};
 
 /// How long requests may take after the stop.
-const GRACE: Duration = Duration::from_secs(5);
+const GRACE: Duration = Duration::from_secs(3);
 
 /// Run a Customer.io workspace look-alike for tests, demos and staging.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  cio simulator --listen 127.0.0.1:8080 --latency 50 \
-    --fault '{\"status\": 503, \"share\": 0.01}'\n\
+    --fault '{\"status\": 503, \"share\": 0.01}' --fault '{\"fault\": \"reset_after\", \"times\": 3}'\n\
     Then: CUSTOMERIO_TRACK_URL=http://127.0.0.1:8080, and look at http://127.0.0.1:8080/"
 )]
 pub(super) struct Simulator {
@@ -57,7 +57,9 @@ pub(super) struct Simulator {
     #[arg(long, default_value_t = 0, value_name = "MILLISECONDS", value_parser = clap::value_parser!(u64).range(..=600_000))]
     latency: u64,
 
-    /// A fault from the start, as `PUT /_sim/faults` takes a list of; may be given several times.
+    /// A fault from the start, as `PUT /_sim/faults` takes a list of; may be given several times. It has
+    /// a status, or in its place a fault: `reset_before`, `reset_after` (the connection breaks off before
+    /// or after the request is taken), `hang` (never an answer), `drop` (200, and nothing is stored).
     #[arg(long, value_name = "JSON", value_parser = Rule::parse)]
     fault: Vec<Rule>,
 
