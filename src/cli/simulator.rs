@@ -1,23 +1,35 @@
 //! `cio simulator`.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use axum::Router;
 use clap::{Args, ValueEnum};
-use prometheus::Registry;
+use prometheus::{IntCounter, IntGauge, Registry};
+use rustls::ServerConfig;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::CommandError;
 use crate::runtime::admin::{self, Readiness};
 use crate::runtime::clock::Clock;
-use crate::runtime::{http_server, shutdown};
+use crate::runtime::tls::files::CertificateFiles;
+use crate::runtime::tls::server::ConnectionMetrics;
+use crate::runtime::{http_server, shutdown, tls};
 use crate::simulator::{self, Options, Rule, SimulatorError};
+
+/// How long requests may take after the stop.
+const GRACE: Duration = Duration::from_secs(3);
 
 /// Run a Customer.io workspace look-alike for tests, demos and staging.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  cio simulator --listen 127.0.0.1:8080 --latency 50 \
-    --fault '{\"status\": 503, \"share\": 0.01}'\n\
+    --fault '{\"status\": 503, \"share\": 0.01}' --fault '{\"fault\": \"reset_after\", \"times\": 3}'\n\
     Then: CUSTOMERIO_SITE_ID=any CUSTOMERIO_TRACK_API_KEY=any \
     CUSTOMERIO_TRACK_URL=http://127.0.0.1:8080 cio worker\n\
     and look at http://127.0.0.1:8080/"
@@ -39,17 +51,31 @@ pub(super) struct Simulator {
     #[arg(long, value_name = "SECONDS", requires = "requests_per_second")]
     retry_after: Option<u64>,
 
+    /// Answer what is above the limit with 200 and do not store it, in place of a 429.
+    #[arg(long, requires = "requests_per_second", conflicts_with = "retry_after")]
+    drop_above_limit: bool,
+
     /// How long every answer takes, in milliseconds.
     #[arg(long, default_value_t = 0, value_name = "MILLISECONDS", value_parser = clap::value_parser!(u64).range(..=600_000))]
     latency: u64,
 
-    /// A fault from the start, as `PUT /_sim/faults` takes a list of; may be given several times.
+    /// A fault from the start, as `PUT /_sim/faults` takes a list of; may be given several times. It has
+    /// a status, or in its place a fault: `reset_before`, `reset_after` (the connection breaks off before
+    /// or after the request is taken), `hang` (never an answer), `drop` (200, and nothing is stored).
     #[arg(long, value_name = "JSON", value_parser = Rule::parse)]
     fault: Vec<Rule>,
 
     /// How many event ids are remembered to recognise duplicates.
     #[arg(long, default_value_t = 1_000_000, value_name = "N")]
     keep_events: usize,
+
+    /// Serve https with this certificate (PEM, leaf first); some clients speak nothing else.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+
+    /// Its private key (PEM).
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
 
     /// The region it says it is in.
     #[arg(long, default_value = "us")]
@@ -84,9 +110,47 @@ fn one_key_each(given: Vec<(String, String)>) -> Result<BTreeMap<String, String>
     Ok(known)
 }
 
+/// What https needs: the certificate as it was at the start.
+struct Tls {
+    config: watch::Sender<Arc<ServerConfig>>,
+    metrics: ConnectionMetrics,
+}
+
+impl Tls {
+    async fn open(
+        certificate: PathBuf,
+        key: PathBuf,
+        registry: &Registry,
+    ) -> Result<Self, anyhow::Error> {
+        let files = CertificateFiles { certificate, key };
+        let (_, current) = files.open().await.context("--tls-cert, --tls-key")?;
+        let certificate = Arc::clone(&current.borrow());
+        let config = tls::server_config(certificate, None).context("cannot serve TLS")?;
+        let metrics = ConnectionMetrics {
+            open: IntGauge::new("cio_simulator_connections", "TLS connections open.")?,
+            failed_handshakes: IntCounter::new(
+                "cio_simulator_failed_handshakes_total",
+                "TLS handshakes that failed or took too long.",
+            )?,
+        };
+        registry.register(Box::new(metrics.open.clone()))?;
+        registry.register(Box::new(metrics.failed_handshakes.clone()))?;
+        Ok(Self {
+            config: watch::Sender::new(config),
+            metrics,
+        })
+    }
+
+    async fn serve(self, listener: TcpListener, router: Router, stop: CancellationToken) {
+        let config = self.config.subscribe();
+        tls::server::serve(listener, config, router, self.metrics, stop).await;
+    }
+}
+
 impl Simulator {
     pub(super) async fn run(self) -> Result<(), CommandError> {
         let address = self.listen.clone();
+        let files = self.tls_cert.clone().zip(self.tls_key.clone());
         let registry = Registry::new();
         let router = simulator::router(self.options()?, Clock::system(), &registry);
         let router = router.map_err(|error| match error {
@@ -94,6 +158,10 @@ impl Simulator {
             SimulatorError::RegisterMetrics(_) => anyhow::Error::from(error).into(),
         })?;
         let stop = shutdown::on_signals().context("failed to listen for signals")?;
+        let tls = match files {
+            Some((certificate, key)) => Some(Tls::open(certificate, key, &registry).await?),
+            None => None,
+        };
         let listener = http_server::bind(&address)
             .await
             .map_err(anyhow::Error::from)?;
@@ -104,9 +172,22 @@ impl Simulator {
         let readiness = Readiness::default();
         readiness.ready();
         let router = router.merge(admin::router(registry, readiness));
-        http_server::serve(listener, router, stop)
-            .await
-            .context("the server failed")?;
+        let served = async {
+            match tls {
+                Some(tls) => tls.serve(listener, router, stop.clone()).await,
+                None => http_server::serve(listener, router, stop.clone()).await?,
+            }
+            Ok::<(), anyhow::Error>(())
+        };
+        // A request that is never answered must not keep the program.
+        let patience = async {
+            stop.cancelled().await;
+            tokio::time::sleep(GRACE).await;
+        };
+        tokio::select! {
+            served = served => served.context("the server failed")?,
+            () = patience => tracing::warn!("ended with requests unanswered"),
+        }
         Ok(())
     }
 
@@ -115,6 +196,7 @@ impl Simulator {
             credentials: one_key_each(self.credentials)?,
             requests_per_second: self.requests_per_second,
             retry_after_seconds: self.retry_after,
+            drop_above_limit: self.drop_above_limit,
             latency: Duration::from_millis(self.latency),
             faults: self.fault,
             keep_events: self.keep_events,

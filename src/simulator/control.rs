@@ -29,6 +29,7 @@ pub(super) fn routes() -> Router<Arc<Workspace>> {
         .route("/_sim/arrivals", get(arrivals))
         .route("/_sim/events", get(events))
         .route("/_sim/people/{id}", get(person))
+        .route("/_sim/people/{id}/belongings", get(belongings))
         .route(
             "/_sim/faults",
             get(faults).put(set_faults).delete(clear_faults),
@@ -79,6 +80,14 @@ async fn person(State(workspace): State<Arc<Workspace>>, Path(id): Path<String>)
     }
 }
 
+/// Devices by token, and the numbers of manual segments.
+async fn belongings(State(workspace): State<Arc<Workspace>>, Path(id): Path<String>) -> Response {
+    match workspace.store().belongings(&Identity::by_shape(&id)) {
+        Some(belongings) => Json(belongings).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
 async fn faults(State(workspace): State<Arc<Workspace>>) -> Json<Vec<Rule>> {
     Json(workspace.faults().rules().to_vec())
 }
@@ -100,6 +109,6 @@ async fn clear_faults(State(workspace): State<Arc<Workspace>>) -> StatusCode {
 
 async fn unknown() -> Response {
     let message = "no such page; there are /_sim/state, /_sim/arrivals, /_sim/events, \
-                   /_sim/people/ID and /_sim/faults";
+                   /_sim/people/ID, /_sim/people/ID/belongings and /_sim/faults";
     (StatusCode::NOT_FOUND, Json(json!({ "error": message }))).into_response()
 }

@@ -20,7 +20,8 @@ pub enum FaultError {
         "cannot read the rules: {0}; write a list like \
          [{{\"match\": {{\"method\": \"POST\", \"path_prefix\": \"/api/v2\"}}, \"status\": 429, \
          \"retry_after_seconds\": 1, \"latency_ms\": 0, \"share\": 0.5, \"times\": 10}}]; \
-         each field may be left out"
+         each field may be left out; in place of a status, \"fault\" is one of reset_before, reset_after, \
+         hang, drop"
     )]
     ReadRules(String),
     /// A field has a value that cannot be.
@@ -52,6 +53,20 @@ pub(super) struct Match {
     path_prefix: Option<String>,
 }
 
+/// What happens to the connection, or to the request, in place of an answer that says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Fault {
+    /// The connection breaks off before the request is looked at.
+    ResetBefore,
+    /// The request is taken, and the connection breaks off instead of an answer.
+    ResetAfter,
+    /// There is never an answer.
+    Hang,
+    /// The answer is that of success, and nothing is stored.
+    Drop,
+}
+
 /// What happens to a matching request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -61,6 +76,9 @@ pub struct Rule {
     /// The answer's status; absent: only slower.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) status: Option<u16>,
+    /// Something worse than a status; a rule has one of the two.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) fault: Option<Fault>,
     /// A `Retry-After` header, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) retry_after_seconds: Option<u64>,
@@ -138,6 +156,10 @@ impl Rule {
                 return wrong("status", status.to_string(), remedy);
             }
             _ => {}
+        }
+        if let (Some(status), Some(_)) = (self.status, self.fault) {
+            let remedy = "leave it out beside a fault, or leave the fault out";
+            return wrong("status", status.to_string(), remedy);
         }
         if !(0.0..=1.0).contains(&self.share) {
             let remedy = "write a number from 0 to 1";
@@ -246,6 +268,11 @@ mod tests {
     fn a_rule_that_cannot_be_is_refused_with_its_field_and_a_remedy() {
         let cases = [
             (json!([{"status": 42}]), "status of a rule is 42: write"),
+            (
+                json!([{"status": 500, "fault": "hang"}]),
+                "status of a rule is 500: leave it out",
+            ),
+            (json!([{"fault": "burn"}]), "reset_before"),
             (json!([{"share": 2.0}]), "share of a rule is 2: write"),
             (
                 json!([{"latency_ms": 600_001}]),

@@ -45,12 +45,18 @@ impl Identity {
         }
     }
 
+    /// From one entry of a list whose kind is said beside it; nothing where it does not fit.
+    pub(super) fn listed(kind: &str, value: &Value) -> Option<Self> {
+        Self::of_kind(kind, value).ok().flatten()
+    }
+
     fn of_kind(kind: &str, value: &Value) -> Result<Option<Self>, Invalid> {
         let make: fn(&str) -> Self = match kind {
             "id" => |text| Self::Id(text.to_owned()),
             "email" => Self::email,
             "phone" => |text| Self::Phone(text.to_owned()),
-            "cio_id" => |text| Self::CioId(text.to_owned()),
+            // Written without the prefix, but Customer.io's own clients let it pass.
+            "cio_id" => |text| Self::CioId(text.strip_prefix("cio_").unwrap_or(text).to_owned()),
             "anonymous_id" => |text| Self::Anonymous(text.to_owned()),
             _ => return Ok(None),
         };

@@ -19,6 +19,7 @@ mod people;
 mod replies;
 mod routes;
 mod store;
+mod suppressed;
 mod traffic;
 mod v1;
 mod v2;
@@ -44,6 +45,8 @@ pub struct Options {
     pub requests_per_second: Option<u32>,
     /// `Retry-After` of those 429, in seconds. The real API documents none.
     pub retry_after_seconds: Option<u64>,
+    /// What is above that is answered with 200 and not stored, in place of the 429.
+    pub drop_above_limit: bool,
     /// Every answer takes this long.
     pub latency: Duration,
     /// Faults in force from the start; `PUT /_sim/faults` replaces them.
@@ -60,6 +63,7 @@ impl Default for Options {
             credentials: BTreeMap::new(),
             requests_per_second: None,
             retry_after_seconds: None,
+            drop_above_limit: false,
             latency: Duration::ZERO,
             faults: Vec::new(),
             keep_events: 1_000_000,

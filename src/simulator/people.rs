@@ -1,9 +1,12 @@
 //! The people of the workspace: what names them, and their attributes with the times they speak of.
 
+mod belongings;
+
 use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
+pub(super) use self::belongings::Belongings;
 use super::identity::Identity;
 
 /// More people than this are not kept: an identify of another one is dropped.
@@ -21,6 +24,14 @@ struct Person {
     phone: Option<String>,
     attributes: Map<String, Value>,
     times: HashMap<String, i64>,
+    belongings: Belongings,
+}
+
+/// Somebody who is not here any more, and every name that led to them.
+#[derive(Debug)]
+pub(super) struct Removed {
+    pub(super) names: Vec<Identity>,
+    person: Person,
 }
 
 /// Everyone, by number, and the names that lead to the number.
@@ -84,20 +95,20 @@ impl People {
         true
     }
 
-    pub(super) fn delete(&mut self, name: &Identity) -> bool {
-        let removed = self
-            .number(name)
-            .and_then(|number| self.by_number.remove(&number));
-        let Some(person) = removed else { return false };
+    pub(super) fn remove(&mut self, name: &Identity) -> Option<Removed> {
+        let number = self.number(name)?;
+        let mut person = self.by_number.remove(&number)?;
         let names = [
-            person.id.map(Identity::Id),
-            person.email.map(Identity::Email),
-            person.phone.map(Identity::Phone),
+            person.id.take().map(Identity::Id),
+            person.email.take().map(Identity::Email),
+            person.phone.take().map(Identity::Phone),
         ];
-        for name in names.into_iter().flatten() {
-            self.names.remove(&name);
+        let mut names: Vec<Identity> = names.into_iter().flatten().collect();
+        for name in &names {
+            self.names.remove(name);
         }
-        true
+        names.push(Identity::CioId(cio_id(number)));
+        Some(Removed { names, person })
     }
 
     fn number(&self, name: &Identity) -> Option<u64> {
@@ -244,11 +255,11 @@ mod tests {
         assert_eq!(people.len(), 1);
         identify(&mut people, &id("u"), &json!({"email": "new@x.io"}), 3);
         assert!(!people.knows(&email), "the old address leads nowhere");
-        assert!(people.delete(&Identity::email("new@x.io")));
+        assert!(people.remove(&Identity::email("new@x.io")).is_some());
         for name in [&id("u"), &cio_id, &Identity::email("new@x.io")] {
             assert!(!people.knows(name), "{name:?}");
         }
-        assert!(!people.delete(&id("u")));
+        assert!(people.remove(&id("u")).is_none());
     }
 
     #[test]
@@ -257,7 +268,7 @@ mod tests {
         identify(&mut people, &id("first"), &json!({"email": "a@x.io"}), 1);
         identify(&mut people, &id("second"), &json!({"email": "a@x.io"}), 1);
         assert_eq!(people.len(), 2);
-        people.delete(&id("second"));
+        people.remove(&id("second"));
         assert!(people.knows(&Identity::email("a@x.io")));
     }
 

@@ -3,7 +3,9 @@
 //! The success bytes and headers are those that Customer.io's own SDK team recorded from the live
 //! API (customerio-node, test/fixtures/responses). 401 and 429 bodies are not documented.
 
-use axum::body::Body;
+use std::io;
+
+use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 
@@ -29,6 +31,15 @@ impl Reply {
     /// Accepted.
     pub(super) fn ok() -> Self {
         Self::new(StatusCode::OK, &json!({}))
+    }
+
+    /// Accepted, in the one call that says so without a body.
+    pub(super) fn no_content() -> Self {
+        Self {
+            status: StatusCode::NO_CONTENT,
+            body: String::new(),
+            retry_after_seconds: None,
+        }
     }
 
     pub(super) fn json(body: &Value) -> Self {
@@ -106,6 +117,13 @@ impl Reply {
         }
         response
     }
+}
+
+/// No answer: the server closes the connection when the body fails, before it has sent the head.
+pub(super) fn broken_off() -> Response<Body> {
+    let error = io::Error::from(io::ErrorKind::ConnectionReset);
+    let body = futures::stream::iter([Err::<Bytes, io::Error>(error)]);
+    Response::new(Body::from_stream(body))
 }
 
 fn error(invalid: &Invalid) -> Value {

@@ -7,7 +7,8 @@ use serde::Serialize;
 use super::identity::Identity;
 use super::ids::RecentIds;
 use super::operation::{Event, Operation};
-use super::people::{People, Shown};
+use super::people::{Belongings, People, Shown};
+use super::suppressed::Suppressed;
 
 /// Events whose details are kept for `/_sim/events`.
 pub(super) const KEEP_DETAILS: usize = 10_000;
@@ -42,6 +43,18 @@ pub(super) struct StoreState {
     /// Valid identify calls and items, whatever became of them; likewise deletes.
     pub(super) identifies: u64,
     pub(super) deletes: u64,
+    /// Devices added, changed and deleted; likewise the calls below, whatever became of them.
+    pub(super) device_changes: u64,
+    pub(super) merges: u64,
+    pub(super) segment_changes: u64,
+    pub(super) forms: u64,
+    /// Push events and metrics.
+    pub(super) reports: u64,
+    pub(super) unsubscribes: u64,
+    /// Objects and relationships: accepted and not kept.
+    pub(super) relationships: u64,
+    /// People that are suppressed now.
+    pub(super) suppressed: usize,
     /// Valid, answered 200 and ignored.
     pub(super) dropped: u64,
     /// Calls and batch items that were refused.
@@ -56,6 +69,9 @@ pub(super) struct ShownEvent {
     id: Option<String>,
     person: String,
     name: String,
+    /// `event`, `page` or `screen`.
+    #[serde(rename = "type")]
+    kind: &'static str,
     timestamp: Option<i64>,
 }
 
@@ -63,6 +79,7 @@ pub(super) struct ShownEvent {
 #[derive(Debug)]
 pub(super) struct Store {
     people: People,
+    suppressed: Suppressed,
     ids: RecentIds,
     details: VecDeque<Event>,
     counts: StoreState,
@@ -72,6 +89,7 @@ impl Store {
     pub(super) fn new(keep_events: usize) -> Self {
         Self {
             people: People::default(),
+            suppressed: Suppressed::default(),
             ids: RecentIds::new(keep_events),
             details: VecDeque::new(),
             counts: StoreState::default(),
@@ -80,24 +98,78 @@ impl Store {
 
     /// Stores one operation, at `now` in unix seconds.
     pub(super) fn apply(&mut self, operation: Operation, now: i64) -> Outcome {
-        let outcome = match operation {
+        self.count(&operation);
+        let concerns = operation.concerns();
+        let outcome = if concerns.iter().any(|name| self.suppressed.covers(name)) {
+            Outcome::Dropped
+        } else {
+            self.perform(operation, now)
+        };
+        self.counts.dropped += u64::from(outcome == Outcome::Dropped);
+        outcome
+    }
+
+    fn count(&mut self, operation: &Operation) {
+        let counts = &mut self.counts;
+        let count = match operation {
+            Operation::Identify { .. } => &mut counts.identifies,
+            Operation::Delete(_) => &mut counts.deletes,
+            Operation::AddDevice { .. } | Operation::DeleteDevice { .. } => {
+                &mut counts.device_changes
+            }
+            Operation::Merge { .. } => &mut counts.merges,
+            Operation::Segment { .. } => &mut counts.segment_changes,
+            Operation::Form { .. } => &mut counts.forms,
+            Operation::Report => &mut counts.reports,
+            Operation::Unsubscribe => &mut counts.unsubscribes,
+            Operation::Relate => &mut counts.relationships,
+            // Events are counted by what becomes of them; who is suppressed, at the end.
+            Operation::Event(_) | Operation::Suppress(_) | Operation::Unsuppress(_) => return,
+        };
+        *count += 1;
+    }
+
+    fn perform(&mut self, operation: Operation, now: i64) -> Outcome {
+        let people = &mut self.people;
+        let done = match operation {
+            Operation::Event(event) => return self.track(event),
             Operation::Identify {
                 person,
                 attributes,
                 at,
+            } => people.identify(&person, attributes, at.unwrap_or(now)),
+            Operation::Form { person, attributes } => people.identify(&person, attributes, now),
+            Operation::Delete(person) => people.remove(&person).is_some(),
+            Operation::AddDevice {
+                person,
+                token,
+                device,
+            } => people.add_device(&person, token, device),
+            Operation::DeleteDevice { person, token } => people.delete_device(&person, &token),
+            Operation::Merge { primary, secondary } => people.merge(&primary, &secondary),
+            Operation::Segment {
+                segment,
+                people: named,
+                join,
             } => {
-                self.counts.identifies += 1;
-                let at = at.unwrap_or(now);
-                taken(self.people.identify(&person, attributes, at))
+                let change = |name| u32::from(people.change_segment(name, segment, join));
+                named.iter().map(change).sum::<u32>() > 0
             }
-            Operation::Delete(person) => {
-                self.counts.deletes += 1;
-                taken(self.people.delete(&person))
-            }
-            Operation::Event(event) => self.track(event),
+            Operation::Suppress(person) => self.suppress(person),
+            Operation::Unsuppress(person) => self.suppressed.lift(&person),
+            Operation::Report | Operation::Unsubscribe | Operation::Relate => true,
         };
-        self.counts.dropped += u64::from(outcome == Outcome::Dropped);
-        outcome
+        taken(done)
+    }
+
+    /// Deletes a person, and keeps each of their names from coming back.
+    fn suppress(&mut self, person: Identity) -> bool {
+        let removed = self.people.remove(&person);
+        let mut names = removed.map(|removed| removed.names).unwrap_or_default();
+        if !names.contains(&person) {
+            names.push(person);
+        }
+        self.suppressed.add(names)
     }
 
     fn track(&mut self, event: Event) -> Outcome {
@@ -116,6 +188,11 @@ impl Store {
         Outcome::Taken
     }
 
+    /// A request was answered as if it had been taken.
+    pub(super) fn lose(&mut self) {
+        self.counts.dropped += 1;
+    }
+
     /// So many calls or batch items were refused.
     pub(super) fn refuse(&mut self, count: usize) {
         self.counts.invalid += count as u64;
@@ -127,6 +204,10 @@ impl Store {
 
     pub(super) fn person(&self, name: &Identity) -> Option<Shown> {
         self.people.get(name)
+    }
+
+    pub(super) fn belongings(&self, name: &Identity) -> Option<Belongings> {
+        self.people.belongings(name).cloned()
     }
 
     /// At most `limit` events in the order of arrival: the first ones after place `after`, or the
@@ -145,6 +226,7 @@ impl Store {
                 id: event.id.clone(),
                 person: event.person.shown(),
                 name: event.name.clone(),
+                kind: event.kind,
                 timestamp: event.timestamp,
             })
             .collect()
@@ -153,6 +235,7 @@ impl Store {
     pub(super) fn state(&self) -> StoreState {
         StoreState {
             people: self.people.len(),
+            suppressed: self.suppressed.len(),
             ..self.counts.clone()
         }
     }
@@ -177,6 +260,7 @@ mod tests {
             id: id.map(str::to_owned),
             person,
             name: "n".to_owned(),
+            kind: "event",
             timestamp: None,
         })
     }
@@ -220,8 +304,43 @@ mod tests {
             deletes: 1,
             dropped: 2,
             invalid: 2,
+            ..StoreState::default()
         };
         assert_eq!(store.state(), expected);
+    }
+
+    #[test]
+    fn what_concerns_somebody_suppressed_is_dropped_by_each_of_their_names() {
+        let mut store = Store::new(10);
+        let email = Identity::email("u@x.io");
+        let attributes = json!({"email": "u@x.io"}).as_object().cloned().unwrap();
+        let identify = |person: &Identity| Operation::Identify {
+            person: person.clone(),
+            attributes: attributes.clone(),
+            at: None,
+        };
+        let steps = [
+            (identify(&user()), Outcome::Taken),
+            (Operation::Suppress(user()), Outcome::Taken),
+            (Operation::Suppress(user()), Outcome::Dropped),
+            (identify(&user()), Outcome::Dropped),
+            (event(None, email.clone()), Outcome::Dropped),
+            (
+                Operation::Form {
+                    person: email.clone(),
+                    attributes: attributes.clone(),
+                },
+                Outcome::Dropped,
+            ),
+            (Operation::Unsuppress(email), Outcome::Taken),
+            (Operation::Unsuppress(user()), Outcome::Dropped),
+            (identify(&user()), Outcome::Taken),
+        ];
+        for (step, (operation, expected)) in steps.into_iter().enumerate() {
+            assert_eq!(store.apply(operation, 1), expected, "step {step}");
+        }
+        let state = store.state();
+        assert_eq!((state.people, state.suppressed, state.dropped), (1, 0, 5));
     }
 
     #[test]

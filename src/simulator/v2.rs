@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::identity::Identity;
 use super::operation::{Event, Operation};
+use super::v1;
 use super::validation::{self, Api, Invalid};
 
 /// The documented limits: a whole batch, and an item of it or an entity.
@@ -63,35 +64,82 @@ fn operation_within(bytes: usize, item: Value) -> Result<Operation, Invalid> {
     }
 }
 
-fn operation(mut fields: Map<String, Value>) -> Result<Operation, Invalid> {
-    let kind = required(&fields, "type")?;
-    let action = required(&fields, "action")?;
-    let read: fn(Identity, Map<String, Value>) -> Result<Operation, Invalid> = match (kind, action)
-    {
-        ("person", "identify") => identify,
-        ("person", "event" | "page" | "screen") => event,
-        ("person", "delete") => |person, _| Ok(Operation::Delete(person)),
-        _ => {
-            let message = format!("action {action} of type {kind} is not supported here");
-            return Err(Invalid::new("invalid", "action", &message));
+fn operation(fields: Map<String, Value>) -> Result<Operation, Invalid> {
+    let kind = validation::required(&fields, "type")?;
+    let action = validation::required(&fields, "action")?.to_owned();
+    match (kind, action.as_str()) {
+        ("person", "merge") => v1::merger(&fields),
+        ("person", action) => of_person(action, fields),
+        ("object", "identify" | "delete" | "add_relationships" | "delete_relationships") => {
+            of_object(&fields)
         }
-    };
-    let anonymous_is_fine = matches!(action, "event" | "page" | "screen");
+        ("delivery", "event") => Ok(Operation::Report),
+        _ => Err(unsupported(kind, &action)),
+    }
+}
+
+fn unsupported(kind: &str, action: &str) -> Invalid {
+    let message = format!("action {action} of type {kind} is not supported here");
+    Invalid::new("invalid", "action", &message)
+}
+
+fn of_person(action: &str, mut fields: Map<String, Value>) -> Result<Operation, Invalid> {
     let identifiers = fields.remove("identifiers");
     let person = Identity::from_identifiers(identifiers.as_ref())?;
+    let anonymous_is_fine = matches!(action, "event" | "page" | "screen");
     if matches!(person, Identity::Anonymous(_)) && !anonymous_is_fine {
         let message = "anonymous_id is for events only; use id, email, phone or cio_id";
         return Err(Invalid::new("invalid", "identifiers", message));
     }
-    read(person, fields)
+    match action {
+        "identify" => identify(person, fields),
+        "event" | "page" | "screen" => event(person, action, &fields),
+        "delete" => Ok(Operation::Delete(person)),
+        "add_device" => add_device(person, fields),
+        "delete_device" => delete_device(person, fields),
+        "suppress" => Ok(Operation::Suppress(person)),
+        "unsuppress" => Ok(Operation::Unsuppress(person)),
+        "add_relationships" | "delete_relationships" => relate(&fields),
+        _ => Err(unsupported("person", action)),
+    }
 }
 
-fn required<'a>(fields: &'a Map<String, Value>, name: &str) -> Result<&'a str, Invalid> {
-    fields
-        .get(name)
-        .and_then(Value::as_str)
-        .filter(|text| !text.is_empty())
-        .ok_or_else(|| Invalid::new("required", name, &format!("{name} is required")))
+/// Objects are named by `object_type_id` and `object_id`, or by an id that Customer.io gave.
+fn of_object(fields: &Map<String, Value>) -> Result<Operation, Invalid> {
+    let named = fields.get("identifiers").and_then(Value::as_object);
+    let has = |name: &str| named.is_some_and(|names| names.contains_key(name));
+    if has("cio_object_id") || (has("object_type_id") && has("object_id")) {
+        return Ok(Operation::Relate);
+    }
+    let message = "object_type_id and object_id are required";
+    Err(Invalid::new("required", "identifiers", message))
+}
+
+fn relate(fields: &Map<String, Value>) -> Result<Operation, Invalid> {
+    let field = "cio_relationships";
+    match fields.get(field) {
+        Some(Value::Array(_)) => Ok(Operation::Relate),
+        _ => Err(Invalid::new(
+            "invalid",
+            field,
+            "cio_relationships must be an array",
+        )),
+    }
+}
+
+fn add_device(person: Identity, mut fields: Map<String, Value>) -> Result<Operation, Invalid> {
+    let (token, device) = validation::device(fields.remove("device"), "token")?;
+    validation::required(&device, "platform")?;
+    Ok(Operation::AddDevice {
+        person,
+        token,
+        device,
+    })
+}
+
+fn delete_device(person: Identity, mut fields: Map<String, Value>) -> Result<Operation, Invalid> {
+    let (token, _) = validation::device(fields.remove("device"), "token")?;
+    Ok(Operation::DeleteDevice { person, token })
 }
 
 fn identify(person: Identity, mut fields: Map<String, Value>) -> Result<Operation, Invalid> {
@@ -115,14 +163,10 @@ fn identify(person: Identity, mut fields: Map<String, Value>) -> Result<Operatio
     })
 }
 
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "one signature for all readers"
-)]
-fn event(person: Identity, fields: Map<String, Value>) -> Result<Operation, Invalid> {
+fn event(person: Identity, kind: &str, fields: &Map<String, Value>) -> Result<Operation, Invalid> {
     // What v1 calls `data` is `attributes` in v2.
     validation::event(fields.get("name"), fields.get("attributes"), "attributes")?;
-    Ok(Operation::Event(Event::read(person, &fields)))
+    Ok(Operation::Event(Event::read(person, kind, fields)))
 }
 
 #[cfg(test)]
@@ -190,17 +234,17 @@ mod tests {
                 )),
             ),
             (
-                json!({"type": "person", "identifiers": person, "action": "suppress"}),
+                json!({"type": "person", "identifiers": person, "action": "explode"}),
                 Some((
                     "action",
-                    "action suppress of type person is not supported here",
+                    "action explode of type person is not supported here",
                 )),
             ),
             (
-                json!({"type": "object", "action": "identify"}),
+                json!({"type": "object", "action": "event"}),
                 Some((
                     "action",
-                    "action identify of type object is not supported here",
+                    "action event of type object is not supported here",
                 )),
             ),
             (
@@ -228,6 +272,78 @@ mod tests {
         assert_eq!(refused, expected);
         let kinds: Vec<_> = batch.operations.iter().map(Operation::kind).collect();
         assert_eq!(kinds, ["identify", "event", "event", "delete"]);
+    }
+
+    #[test]
+    fn what_an_action_needs_is_named() {
+        let u = json!({"id": "u"});
+        let cases = [
+            (
+                json!({"type": "object", "action": "identify", "identifiers": {"object_id": "1"}}),
+                "identifiers",
+            ),
+            (
+                json!({"type": "person", "identifiers": u, "action": "add_device"}),
+                "device",
+            ),
+            (
+                json!({"type": "person", "identifiers": u, "action": "add_device", "device": {"token": "t"}}),
+                "platform",
+            ),
+            (
+                json!({"type": "person", "identifiers": u, "action": "delete_device", "device": {"id": "t"}}),
+                "token",
+            ),
+            (
+                json!({"type": "person", "identifiers": u, "action": "add_relationships"}),
+                "cio_relationships",
+            ),
+            (
+                json!({"type": "person", "action": "merge", "primary": u}),
+                "secondary",
+            ),
+        ];
+        for (item, field) in cases {
+            let refused = read(&json!([item])).refused;
+            assert_eq!(refused[0].1.field, field, "{item}");
+        }
+    }
+
+    #[test]
+    fn every_documented_action_is_taken() {
+        let u = json!({"id": "u"});
+        let related = json!([{"identifiers": {"object_type_id": "1", "object_id": "acme"}}]);
+        let object = related[0]["identifiers"].clone();
+        let items = json!([
+            {"type": "person", "identifiers": u, "action": "add_device", "device": {"token": "t", "platform": "ios"}},
+            {"type": "person", "identifiers": u, "action": "delete_device", "device": {"token": "t"}},
+            {"type": "person", "identifiers": u, "action": "suppress"},
+            {"type": "person", "identifiers": u, "action": "unsuppress"},
+            {"type": "person", "action": "merge", "primary": u, "secondary": {"email": "a@x.io"}},
+            {"type": "person", "identifiers": u, "action": "screen", "name": "n"},
+            {"type": "person", "identifiers": u, "action": "add_relationships", "cio_relationships": related},
+            {"type": "person", "identifiers": u, "action": "delete_relationships", "cio_relationships": related},
+            {"type": "object", "identifiers": object, "action": "identify", "attributes": {}},
+            {"type": "object", "identifiers": {"cio_object_id": "x"}, "action": "delete"},
+            {"type": "delivery", "identifiers": {"id": "d"}, "action": "event"},
+        ]);
+        let batch = read(&items);
+        assert_eq!(batch.refused, []);
+        let kinds: Vec<_> = batch.operations.iter().map(Operation::kind).collect();
+        let expected = [
+            "add_device",
+            "delete_device",
+            "suppress",
+            "unsuppress",
+            "merge",
+            "event",
+            "relate",
+            "relate",
+            "relate",
+            "relate",
+            "report",
+        ];
+        assert_eq!(kinds, expected);
     }
 
     /// An event of exactly so many bytes.

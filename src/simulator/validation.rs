@@ -62,6 +62,28 @@ pub(super) fn person_id(id: &str, field: &str) -> Result<(), Invalid> {
     Ok(())
 }
 
+/// A text that has to be there. The words are ours: those of the real one are not documented.
+pub(super) fn required<'a>(fields: &'a Map<String, Value>, name: &str) -> Result<&'a str, Invalid> {
+    fields
+        .get(name)
+        .and_then(Value::as_str)
+        .filter(|text| !text.is_empty())
+        .ok_or_else(|| Invalid::new("required", name, &format!("{name} is required")))
+}
+
+/// A device: its token, which the caller's API calls `token_field`, and what else is said of it.
+pub(super) fn device(
+    device: Option<Value>,
+    token_field: &str,
+) -> Result<(String, Map<String, Value>), Invalid> {
+    let Some(Value::Object(mut device)) = device else {
+        return Err(Invalid::new("required", "device", "device is required"));
+    };
+    let token = required(&device, token_field)?.to_owned();
+    device.remove(token_field);
+    Ok((token, device))
+}
+
 /// The attributes of an identify.
 pub(super) fn attributes(attributes: &Map<String, Value>, api: Api) -> Result<(), Invalid> {
     if attributes.len() > ATTRIBUTES {
@@ -113,7 +135,8 @@ pub(super) fn event(
     }
     let refuse = |message| Err(Invalid::new("invalid", data_field, message));
     match data {
-        Some(data) if !data.is_object() => refuse("event data must be a hash"),
+        // The Go client writes null for no data.
+        Some(data) if !data.is_object() && !data.is_null() => refuse("event data must be a hash"),
         Some(data) if data.to_string().len() > EVENT_DATA_BYTES => {
             refuse("event data cannot be longer than 100000 bytes")
         }
@@ -178,6 +201,7 @@ mod tests {
                 json!({"name": "n", "data": []}),
                 Some("event data must be a hash"),
             ),
+            (json!({"name": "n", "data": null}), None),
             (json!({"name": "n", "data": data(100_000)}), None),
             (
                 json!({"name": "n", "data": data(100_001)}),

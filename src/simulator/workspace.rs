@@ -93,6 +93,11 @@ impl Workspace {
         within
     }
 
+    /// A request was answered as if it had been taken, and was not.
+    pub(super) fn lose(&self) {
+        self.store().lose();
+    }
+
     /// Stores what a request holds: all of it under one lock, in its order; and counts what was
     /// refused of it.
     pub(super) fn take(&self, operations: Vec<Operation>, refused: usize) {

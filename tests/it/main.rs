@@ -10,6 +10,7 @@
 )]
 
 mod adapter;
+mod clients;
 mod e2e;
 mod generated;
 mod limit;

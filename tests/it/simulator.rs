@@ -1,5 +1,7 @@
 //! The simulator over HTTP: what a client of the Track API sees, and what a test can ask afterwards.
 
+mod faults;
+
 use std::time::Duration;
 
 use axum::Router;
@@ -10,12 +12,11 @@ use bytes::Bytes;
 use cio_operator::runtime::clock::Clock;
 use cio_operator::runtime::http_client::{Answer, HttpClient, HttpClientOptions};
 use cio_operator::runtime::http_server;
-use cio_operator::simulator::{self, Options, Rule};
+use cio_operator::simulator::{self, Options};
 use http_body_util::Full;
 use hyper::{Request, StatusCode};
 use prometheus::{Registry, TextEncoder};
 use serde_json::{Value, json};
-use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tower::ServiceExt;
 
@@ -304,7 +305,7 @@ async fn a_batch_is_taken_but_for_the_items_that_are_named() {
                 &json!({"attributes": {"suburb": "x".repeat(1001)}})
             ),
             person("event", &json!({"name": "bought"})),
-            person("add_device", &json!({"device": {"token": "t"}})),
+            person("explode", &json!({})),
         ]))
         .await;
     assert_eq!(answer.status, StatusCode::MULTI_STATUS);
@@ -313,7 +314,7 @@ async fn a_batch_is_taken_but_for_the_items_that_are_named() {
         {"batch_index": 1, "reason": "invalid", "field": "attributes.suburb",
          "message": "property value cannot be longer than 1000 bytes"},
         {"batch_index": 3, "reason": "invalid", "field": "action",
-         "message": "action add_device of type person is not supported here"},
+         "message": "action explode of type person is not supported here"},
     ]});
     assert_eq!(found, expected);
     let state = simulator.sim("state").await;
@@ -346,8 +347,8 @@ async fn an_event_that_comes_again_is_ignored_whichever_way_it_comes() {
     );
 
     let all = json!([
-        {"sequence": 1, "id": ULID, "person": "u", "name": "bought", "timestamp": 5},
-        {"sequence": 2, "id": null, "person": "u", "name": "without id", "timestamp": null},
+        {"sequence": 1, "id": ULID, "person": "u", "name": "bought", "type": "event", "timestamp": 5},
+        {"sequence": 2, "id": null, "person": "u", "name": "without id", "type": "event", "timestamp": null},
     ]);
     assert_eq!(simulator.sim("events").await["events"], all);
     let after = simulator.sim("events?after=1&limit=5").await;
@@ -383,61 +384,65 @@ async fn attributes_are_ordered_by_the_time_they_speak_of() {
 }
 
 #[tokio::test]
-async fn faults_are_set_seen_and_cleared() {
-    let simulator = Simulator::start(Options {
-        faults: vec![Rule::parse(r#"{"status": 500, "times": 1}"#).unwrap()],
-        ..Options::default()
-    })
-    .await;
-    let statuses = async || {
-        let mut statuses = Vec::new();
-        for _ in 0..4 {
-            statuses.push(simulator.identify("u", &json!({})).await.as_u16());
-        }
-        statuses
-    };
-    assert_eq!(statuses().await, [500, 200, 200, 200]);
-
-    let rules = json!([{"match": {"method": "PUT", "path_prefix": "/api/v1"}, "status": 429,
-                        "retry_after_seconds": 7, "latency_ms": 1, "share": 0.5, "times": null}]);
-    let set = simulator
-        .send("PUT", "/_sim/faults", "", &rules.to_string())
-        .await;
-    assert_eq!(set.status, StatusCode::NO_CONTENT);
-    assert_eq!(simulator.sim("faults").await[0]["status"], 429);
-    assert_eq!(statuses().await, [200, 429, 200, 429]);
-    assert_eq!(
-        simulator.track("u", &json!({"name": "n"})).await,
-        StatusCode::OK
-    );
-
-    let bad = simulator
-        .send("PUT", "/_sim/faults", "", r#"[{"share": 3}]"#)
-        .await;
-    assert_eq!(bad.status, StatusCode::BAD_REQUEST);
-    assert!(text(&bad).contains("share of a rule is 3: write a number from 0 to 1"));
-
-    simulator.send("DELETE", "/_sim/faults", "", "").await;
-    assert_eq!(simulator.sim("faults").await, json!([]));
-    assert_eq!(statuses().await, [200; 4]);
-    let state = simulator.sim("state").await;
-    assert_eq!(
-        state["requests_by_status"],
-        json!({"200": 10, "429": 2, "500": 1})
-    );
+async fn a_form_is_answered_without_a_body() {
+    let simulator = Simulator::start(Options::default()).await;
+    let path = "/api/v1/forms/newsletter/submit";
+    let form = json!({"data": {"id": "u", "plan": "a"}});
+    let answer = simulator.call("POST", path, &form).await;
+    assert_eq!((answer.status.as_u16(), text(&answer)), (204, ""));
+    assert_eq!(simulator.sim("people/u").await, form["data"]);
+    let answer = simulator.call("POST", path, &json!({"data": {}})).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
 }
 
 #[tokio::test]
-async fn a_fault_with_retry_after_stores_nothing() {
+async fn what_devices_and_links_report_needs_no_credentials() {
     let simulator = Simulator::start(Options::default()).await;
-    let rules = r#"[{"status": 503, "retry_after_seconds": 7}]"#;
-    simulator.send("PUT", "/_sim/faults", "", rules).await;
-    let answer = simulator
-        .call("PUT", "/api/v1/customers/u", &json!({}))
-        .await;
-    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(answer.headers["retry-after"], "7");
-    assert_eq!(simulator.sim("state").await["people"], 0);
+    let cases = [
+        ("/api/v1/push/events", 200),
+        ("/push/events", 200),
+        ("/api/v1/metrics", 200),
+        ("/unsubscribe/d1", 200),
+        ("/api/v1/events", 401),
+        ("/api/v1/merge_customers", 401),
+        ("/api/v1/segments/1/add_customers", 401),
+    ];
+    for (path, expected) in cases {
+        let answer = simulator.send("POST", path, "", "{}").await;
+        assert_eq!(answer.status.as_u16(), expected, "{path}");
+    }
+    let state = simulator.sim("state").await;
+    let counts = ["requests", "reports", "unsubscribes"];
+    assert_eq!(counts.map(|name| state[name].as_u64().unwrap()), [7, 3, 1]);
+}
+
+#[tokio::test]
+async fn who_is_suppressed_stays_away_in_silence_until_that_is_lifted() {
+    let simulator = Simulator::start(Options::default()).await;
+    let call = async |path: &str| {
+        let path = format!("/api/v1/customers/{path}");
+        simulator.call("POST", &path, &json!({})).await.status
+    };
+    simulator.identify("u", &json!({"email": "u@x.io"})).await;
+    assert_eq!(call("u/suppress").await, StatusCode::OK);
+    let event = json!({"name": "n", "id": ULID});
+    assert_eq!(simulator.track("u@x.io", &event).await, StatusCode::OK);
+    let items = json!([person("identify", &json!({})), person("event", &event)]);
+    assert_eq!(simulator.batch(&items).await.status, StatusCode::OK);
+    let state = simulator.sim("state").await;
+    let counts = ["people", "events", "suppressed", "dropped"];
+    assert_eq!(
+        counts.map(|name| state[name].as_u64().unwrap()),
+        [0, 0, 1, 3]
+    );
+
+    assert_eq!(call("u@x.io/unsuppress").await, StatusCode::OK);
+    simulator.track("u", &event).await;
+    let state = simulator.sim("state").await;
+    assert_eq!(
+        (&state["events"], &state["suppressed"]),
+        (&json!(1), &json!(0))
+    );
 }
 
 #[tokio::test]
@@ -549,21 +554,6 @@ async fn the_limit_holds_for_each_site_in_any_span_of_one_second() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn every_answer_takes_the_latency_and_a_fault_adds_its_own() {
-    let options = Options {
-        latency: Duration::from_millis(250),
-        faults: vec![Rule::parse(r#"{"latency_ms": 1000, "times": 1}"#).unwrap()],
-        ..Options::default()
-    };
-    let router = simulator::router(options, Clock::system(), &Registry::new()).unwrap();
-    for expected in [1_250, 250] {
-        let asked = Instant::now();
-        assert_eq!(identify(&router, "a:k").await.0, 200);
-        assert_eq!(asked.elapsed().as_millis(), expected);
-    }
-}
-
 #[tokio::test]
 async fn the_command_serves_until_it_is_told_to_end() {
     let address = format!("127.0.0.1:{}", free_port());
@@ -590,9 +580,39 @@ async fn the_command_serves_until_it_is_told_to_end() {
     assert!(start[0].contains(&address), "{log}");
 }
 
+#[tokio::test]
+async fn the_command_ends_although_a_request_hangs() {
+    let address = format!("127.0.0.1:{}", free_port());
+    let fault = r#"{"match": {"path_prefix": "/api"}, "fault": "hang"}"#;
+    let arguments = ["simulator", "--listen", &address, "--fault", fault];
+    let cio = Cio::start(&arguments, &[]);
+    let url = format!("http://{address}");
+    eventually("the simulator is ready", async || {
+        http::get(&format!("{url}/readyz")).await
+    })
+    .await;
+    let hanging = format!("{url}/api/v1/accounts/region");
+    let hanging = tokio::spawn(async move { http::get(&hanging).await });
+    eventually("the request is there", async || {
+        let (_, metrics) = http::get(&format!("{url}/metrics")).await?;
+        metrics
+            .contains("cio_simulator_faults_total 1")
+            .then_some(())
+    })
+    .await;
+    let (code, log) = tokio::task::spawn_blocking(|| cio.terminate())
+        .await
+        .unwrap();
+    assert_eq!(code, Some(0), "{log}");
+    assert_eq!(hanging.await.unwrap(), None);
+}
+
 #[test]
 fn arguments_that_cannot_be_are_refused_with_a_remedy() {
-    let cases: [(&[&str], &str); 4] = [
+    let cases: [(&[&str], &str); 7] = [
+        (&["--tls-cert", "tls.crt"], "--tls-key"),
+        (&["--drop-above-limit"], "--requests-per-second"),
+        (&["--fault", "{\"fault\": \"burn\"}"], "reset_before"),
         (&["--credentials", "site"], "SITE:KEY"),
         (
             &["--credentials", "s:a", "--credentials", "s:b"],
