@@ -45,7 +45,7 @@ fn most_in_a_second(arrivals: &[Instant]) -> usize {
 const TRIES: usize = 3;
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "counts to the millisecond, so it runs alone: make check"]
+#[ignore = "counts to the millisecond, so it runs alone: make test-limit"]
 async fn three_workers_together_send_at_most_80_in_any_second_and_at_least_97_percent_of_it() {
     let seconds = seconds();
     for left in (0..TRIES).rev() {
@@ -102,7 +102,7 @@ async fn three_workers(seconds: u64) -> (u64, usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "counts to the millisecond, so it runs alone: make check"]
+#[ignore = "counts to the millisecond, so it runs alone: make test-limit"]
 async fn the_lowest_setting_of_those_who_share_a_workspace_holds() {
     let server = RedisServer::start();
     let receiver = Receiver::start().await;
