@@ -73,7 +73,8 @@ pub(super) enum Fault {
 pub struct Rule {
     #[serde(default, rename = "match")]
     matches: Match,
-    /// The answer's status; absent: only slower.
+    /// The answer's status; absent: only slower. 207 takes a batch but for its first item, and
+    /// changes no other call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) status: Option<u16>,
     /// Something worse than a status; a rule has one of the two.
@@ -82,6 +83,9 @@ pub struct Rule {
     /// A `Retry-After` header, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) retry_after_seconds: Option<u64>,
+    /// Where a redirect leads to: scheme and host, before the path of the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) location: Option<String>,
     /// Added to the answer's latency.
     #[serde(default)]
     pub(super) latency_ms: u64,
@@ -95,6 +99,16 @@ pub struct Rule {
     seen: u64,
     #[serde(skip)]
     hits: u64,
+}
+
+fn is_origin(location: &str) -> bool {
+    let host = location
+        .strip_prefix("https://")
+        .or_else(|| location.strip_prefix("http://"));
+    host.is_some_and(|host| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte);
+        !host.is_empty() && host.bytes().all(plain)
+    })
 }
 
 fn all() -> f64 {
@@ -156,6 +170,13 @@ impl Rule {
                 return wrong("status", status.to_string(), remedy);
             }
             _ => {}
+        }
+        if let Some(location) = &self.location
+            && !(is_origin(location) && self.status.is_some_and(|it| (300..400).contains(&it)))
+        {
+            let remedy = "write scheme and host, for example https://track-eu.customer.io, and give \
+                          the rule a status from 300 to 399";
+            return wrong("location", format!("{location:?}"), remedy);
         }
         if let (Some(status), Some(_)) = (self.status, self.fault) {
             let remedy = "leave it out beside a fault, or leave the fault out";
@@ -273,6 +294,18 @@ mod tests {
                 "status of a rule is 500: leave it out",
             ),
             (json!([{"fault": "burn"}]), "reset_before"),
+            (
+                json!([{"status": 307, "location": "https://x.io/path"}]),
+                "location of a rule is \"https://x.io/path\": write scheme",
+            ),
+            (
+                json!([{"status": 200, "location": "https://x.io"}]),
+                "a status from 300 to 399",
+            ),
+            (
+                json!([{"location": "https://"}]),
+                "location of a rule is \"https://\": write",
+            ),
             (json!([{"share": 2.0}]), "share of a rule is 2: write"),
             (
                 json!([{"latency_ms": 600_001}]),

@@ -55,8 +55,7 @@ impl Identity {
             "id" => |text| Self::Id(text.to_owned()),
             "email" => Self::email,
             "phone" => |text| Self::Phone(text.to_owned()),
-            // Written without the prefix, but Customer.io's own clients let it pass.
-            "cio_id" => |text| Self::CioId(text.strip_prefix("cio_").unwrap_or(text).to_owned()),
+            "cio_id" => |text| Self::CioId(text.to_owned()),
             "anonymous_id" => |text| Self::Anonymous(text.to_owned()),
             _ => return Ok(None),
         };

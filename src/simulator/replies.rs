@@ -17,6 +17,8 @@ pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) body: String,
     pub(super) retry_after_seconds: Option<u64>,
+    /// Where a redirect leads to.
+    pub(super) location: Option<String>,
 }
 
 impl Reply {
@@ -25,6 +27,7 @@ impl Reply {
             status,
             body: format!("{body}\n"),
             retry_after_seconds: None,
+            location: None,
         }
     }
 
@@ -39,6 +42,7 @@ impl Reply {
             status: StatusCode::NO_CONTENT,
             body: String::new(),
             retry_after_seconds: None,
+            location: None,
         }
     }
 
@@ -114,6 +118,10 @@ impl Reply {
         }
         if let Some(seconds) = self.retry_after_seconds {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        let location = self.location.and_then(|it| HeaderValue::try_from(it).ok());
+        if let Some(location) = location {
+            headers.insert(header::LOCATION, location);
         }
         response
     }

@@ -7,6 +7,7 @@ use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::State;
 use axum::http::request::Parts;
+use axum::http::uri::PathAndQuery;
 use axum::http::{Request, Response, StatusCode};
 use serde_json::json;
 use tokio::time::sleep;
@@ -21,6 +22,8 @@ use super::{access, control, v1, v2};
 
 /// A longer body is not read.
 const BODY_BYTES: usize = 1 << 20;
+/// The status of a rule that refuses a part of a batch.
+const PARTLY: Option<u16> = Some(207);
 /// Nobody waits for an answer as long as this; then the connection breaks off.
 const LONGEST_HANG: Duration = Duration::from_mins(10);
 
@@ -50,8 +53,10 @@ async fn serve(State(workspace): State<Arc<Workspace>>, request: Request<Body>) 
         Some(Fault::ResetBefore) => broken_off(),
         Some(Fault::ResetAfter | Fault::Drop) | None => {
             let body = to_bytes(body, BODY_BYTES).await.ok();
-            let reply = spoiled(&workspace, rule.as_ref());
-            let reply = reply.unwrap_or_else(|| answer(&workspace, &head, body));
+            let reply = spoiled(&workspace, rule.as_ref(), &head).unwrap_or_else(|| {
+                let partly = rule.is_some_and(|rule| rule.status == PARTLY);
+                answer(&workspace, &head, body, partly)
+            });
             if fault == Some(Fault::ResetAfter) {
                 broken_off()
             } else {
@@ -81,8 +86,8 @@ fn sent(workspace: &Workspace, reply: Reply, counted: bool) -> Response<Body> {
 }
 
 /// The answer of a fault, where it is more than slowness.
-fn spoiled(workspace: &Workspace, rule: Option<&Rule>) -> Option<Reply> {
-    let rule = rule?;
+fn spoiled(workspace: &Workspace, rule: Option<&Rule>, head: &Parts) -> Option<Reply> {
+    let rule = rule.filter(|rule| rule.status != PARTLY)?;
     if rule.fault == Some(Fault::Drop) {
         workspace.lose();
         return Some(Reply::ok());
@@ -90,11 +95,14 @@ fn spoiled(workspace: &Workspace, rule: Option<&Rule>) -> Option<Reply> {
     let status = StatusCode::from_u16(rule.status?).ok()?;
     let mut reply = Reply::error(status);
     reply.retry_after_seconds = rule.retry_after_seconds;
+    let path = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    reply.location = rule.location.as_ref().map(|host| format!("{host}{path}"));
     Some(reply)
 }
 
-/// Credentials, the site id's limit, then the call itself. No `body`: it was too long.
-fn answer(workspace: &Workspace, head: &Parts, body: Option<Bytes>) -> Reply {
+/// Credentials, the site id's limit, then the call itself. No `body`: it was too long. `partly`: the
+/// first item of a batch is refused.
+fn answer(workspace: &Workspace, head: &Parts, body: Option<Bytes>, partly: bool) -> Reply {
     let call = call(&head.method, head.uri.path());
     if call.needs_credentials() {
         let Some(site) = access::site_id(&head.headers, &workspace.options.credentials) else {
@@ -105,7 +113,7 @@ fn answer(workspace: &Workspace, head: &Parts, body: Option<Bytes>) -> Reply {
         }
     }
     match body {
-        Some(body) => perform(workspace, &call, head.uri.query(), &body),
+        Some(body) => perform(workspace, &call, head.uri.query(), &body, partly),
         None => Reply::error(StatusCode::PAYLOAD_TOO_LARGE),
     }
 }
@@ -121,7 +129,13 @@ fn above_limit(workspace: &Workspace) -> Reply {
 }
 
 /// Reads without a lock, then stores.
-fn perform(workspace: &Workspace, call: &Call, query: Option<&str>, body: &[u8]) -> Reply {
+fn perform(
+    workspace: &Workspace,
+    call: &Call,
+    query: Option<&str>,
+    body: &[u8],
+    partly: bool,
+) -> Reply {
     let v1 = |read| one(workspace, read, Reply::invalid);
     match call {
         Call::Identify(id) => v1(v1::identify(id, body)),
@@ -142,7 +156,7 @@ fn perform(workspace: &Workspace, call: &Call, query: Option<&str>, body: &[u8])
         Call::Report => v1(v1::report(body)),
         Call::Unsubscribe => v1(v1::unsubscribe(body)),
         Call::Entity => one(workspace, v2::entity(body), Reply::invalid_v2),
-        Call::Batch => batch(workspace, body),
+        Call::Batch => batch(workspace, body, partly),
         Call::Region => Reply::json(&json!({
             "url": "https://track.customer.io",
             "region": workspace.options.region,
@@ -171,9 +185,12 @@ fn one(
     }
 }
 
-fn batch(workspace: &Workspace, body: &[u8]) -> Reply {
+fn batch(workspace: &Workspace, body: &[u8], partly: bool) -> Reply {
     match v2::batch(body) {
-        Ok(batch) => {
+        Ok(mut batch) => {
+            if partly {
+                batch.refuse_first();
+            }
             workspace.take(batch.operations, batch.refused.len());
             Reply::partly(&batch.refused)
         }

@@ -19,6 +19,23 @@ pub(super) struct Batch {
     pub(super) refused: Vec<(usize, Invalid)>,
 }
 
+impl Batch {
+    /// Refuses the first item, unless it is refused already.
+    pub(super) fn refuse_first(&mut self) {
+        let refused = self.refused.first().is_some_and(|(index, _)| *index == 0);
+        if refused || self.operations.is_empty() {
+            return;
+        }
+        self.operations.remove(0);
+        let invalid = Invalid::new(
+            "invalid",
+            "item",
+            "item refused by a fault of the simulator",
+        );
+        self.refused.insert(0, (0, invalid));
+    }
+}
+
 /// `POST /api/v2/batch`; an error refuses the batch whole.
 pub(super) fn batch(body: &[u8]) -> Result<Batch, Invalid> {
     if body.len() > BATCH_BYTES {

@@ -104,7 +104,7 @@ impl People {
         for (attribute, value) in other.person.attributes {
             let at = other.person.times.get(&attribute).copied();
             if self.lacks(number, &attribute) {
-                self.set(number, attribute, value, at.unwrap_or(i64::MAX));
+                self.set(number, attribute, value, at.unwrap_or_default());
             }
         }
         if let Some(person) = self.by_number.get_mut(&number) {

@@ -164,3 +164,36 @@ async fn every_answer_takes_the_latency_and_a_fault_adds_its_own() {
         assert_eq!(asked.elapsed().as_millis(), expected);
     }
 }
+
+#[tokio::test]
+async fn a_batch_is_refused_in_part_and_a_call_is_sent_elsewhere() {
+    let rules = [
+        r#"{"match": {"path_prefix": "/api/v2"}, "status": 207, "times": 1}"#,
+        r#"{"match": {"method": "GET"}, "status": 307, "location": "https://track-eu.customer.io"}"#,
+    ];
+    let simulator = Simulator::start(Options {
+        faults: rules.map(|rule| Rule::parse(rule).unwrap()).to_vec(),
+        ..Options::default()
+    })
+    .await;
+    let identify =
+        |id: &str| json!({"type": "person", "action": "identify", "identifiers": {"id": id}});
+    let items = json!([identify("a"), identify("b")]);
+    let answer = simulator.batch(&items).await;
+    assert_eq!(answer.status, StatusCode::MULTI_STATUS);
+    let errors: Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!(errors["errors"].as_array().unwrap().len(), 1);
+    assert_eq!(errors["errors"][0]["batch_index"], 0);
+    let answer = simulator.batch(&json!([identify("c")])).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    let state = simulator.sim("state").await;
+    assert_eq!(
+        (&state["people"], &state["invalid"]),
+        (&json!(2), &json!(1))
+    );
+    let path = "/api/v1/accounts/region?x=1";
+    let answer = simulator.call("GET", path, &json!({})).await;
+    assert_eq!(answer.status, StatusCode::TEMPORARY_REDIRECT);
+    let location = format!("https://track-eu.customer.io{path}");
+    assert_eq!(answer.headers["location"], location);
+}
