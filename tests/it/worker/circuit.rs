@@ -191,8 +191,8 @@ async fn whoever_comes_after_a_job_that_always_fails_is_delivered() {
 async fn through_faults_of_the_simulator_every_event_is_stored_once() {
     for (mode, faults) in [
         // Down for so many requests.
-        (Mode::Batch, json!([{"status": 503, "times": 60}])),
-        (Mode::Single, json!([{"status": 503, "times": 60}])),
+        (Mode::Batch, json!([{"status": 503, "times": 25}])),
+        (Mode::Single, json!([{"status": 503, "times": 25}])),
         // Up, with faults now and then.
         (
             Mode::Single,
