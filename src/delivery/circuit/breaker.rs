@@ -99,7 +99,7 @@ impl Breaker {
 
     pub(in crate::delivery) fn succeeded<'a>(
         &self,
-        users: impl Iterator<Item = &'a str>,
+        users: impl ExactSizeIterator<Item = &'a str>,
         probe: bool,
     ) {
         self.change(|state| state.circuit.succeeded(users, probe));

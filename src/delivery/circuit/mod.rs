@@ -79,12 +79,15 @@ pub(super) struct Circuit {
     opened: u32,
     /// Requests that have succeeded.
     successes: u64,
-    /// Users whose operations have failed alone or with the circuit, and how many requests had
+    /// Users whose operations have failed alone, or in a batch that may hold a bad one, and how many requests had
     /// succeeded then. Until they succeed they go alone.
     suspects: HashMap<Arc<str>, u64>,
     /// Whose probe has failed, and which of their operations it was.
     failed_probes: HashMap<Arc<str>, Order>,
     passed_over: usize,
+    /// Whether a batch has opened it, and none has succeeded since: if one opens it again, then
+    /// perhaps because of one of its operations.
+    opened_by_batch: bool,
 }
 
 impl Circuit {
@@ -140,8 +143,15 @@ impl Circuit {
 
     /// A request with operations of these users was answered as it should be. What was sent before
     /// the circuit opened says nothing of now.
-    pub(super) fn succeeded<'a>(&mut self, users: impl Iterator<Item = &'a str>, probe: bool) {
+    pub(super) fn succeeded<'a>(
+        &mut self,
+        users: impl ExactSizeIterator<Item = &'a str>,
+        probe: bool,
+    ) {
         self.successes += 1;
+        if users.len() > 1 {
+            self.opened_by_batch = false;
+        }
         if !self.suspects.is_empty() {
             users.for_each(|user| {
                 self.suspects.remove(user);
@@ -189,7 +199,12 @@ impl Circuit {
             (false, true) => Judgement::Split,
             (false, false) => Judgement::Return,
         };
-        if judgement != Judgement::Split {
+        let suspicious = match judgement {
+            Judgement::Blame | Judgement::PutAside => true,
+            Judgement::Return => std::mem::replace(&mut self.opened_by_batch, true),
+            Judgement::Split => false,
+        };
+        if suspicious {
             self.suspect(failure);
         }
         if !others {

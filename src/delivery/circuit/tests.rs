@@ -15,14 +15,15 @@ fn step(circuit: &mut Circuit, word: &str) -> String {
         probe,
     };
     let now = circuit.successes();
+    let letters: Vec<_> = users.split_inclusive(|_| true).collect();
     match what {
         "admit" => {
             let user = users.chars().next().unwrap();
             let admission = circuit.admit(&name(user), order(user));
             return format!("{admission:?}");
         }
-        "ok" => circuit.succeeded(users.split(""), false),
-        "probe-ok" => circuit.succeeded(users.split(""), true),
+        "ok" => circuit.succeeded(letters.into_iter(), false),
+        "probe-ok" => circuit.succeeded(letters.into_iter(), true),
         "probe" => circuit.probe(),
         "not-probed" => circuit.not_probed(),
         // All its sends failed, and nothing else succeeded meanwhile.
@@ -63,7 +64,7 @@ fn run(steps: &[&str]) -> String {
 }
 
 #[test]
-fn every_course_of_things_ends_as_it_should() {
+fn while_nothing_succeeds_nobody_is_at_fault_and_a_probe_decides() {
     for (steps, expected) in [
         (&["admit a"][..], "send, Closed"),
         // Down: nobody is at fault, and nothing is sent.
@@ -111,8 +112,16 @@ fn every_course_of_things_ends_as_it_should() {
             ],
             "PutAside, probe, PutAside, PutAside, probe, Taken",
         ),
+    ] {
+        assert_eq!(run(steps), expected, "{steps:?}");
+    }
+}
+
+#[test]
+fn an_operation_is_at_fault_only_where_others_succeed_between_its_failures() {
+    for (steps, expected) in [
         // One that fails while others succeed is at fault, and the circuit stays closed.
-        (&["bad a"], "Blame, Closed"),
+        (&["bad a"][..], "Blame, Closed"),
         (&["bad ab"], "Split, Closed"),
         (&["refused-alone ab"], "Split, Closed"),
         // A single refusal is no proof; with a second it is.
@@ -153,9 +162,17 @@ fn every_course_of_things_ends_as_it_should() {
             ],
             "Blame, PutAside, probe, Blame, Closed",
         ),
-        // Those of a batch that opened it go alone afterwards, until they succeed.
+        // Those of a batch that opened it twice go alone afterwards, until they succeed.
+        (
+            &["down ab", "probe", "admit a", "probe-ok a", "admit a"],
+            "Return, probe, send, Closed",
+        ),
         (
             &[
+                "down ab",
+                "probe",
+                "admit c",
+                "probe-ok c",
                 "down ab",
                 "probe",
                 "admit a",
@@ -163,7 +180,22 @@ fn every_course_of_things_ends_as_it_should() {
                 "admit a",
                 "admit b",
             ],
-            "Return, probe, send, alone, Closed",
+            "Return, probe, Return, probe, send, alone, Closed",
+        ),
+        (
+            &[
+                "down ab",
+                "probe",
+                "admit c",
+                "probe-ok c",
+                "ok ac",
+                "down ab",
+                "probe",
+                "admit c",
+                "probe-ok c",
+                "admit b",
+            ],
+            "Return, probe, Return, probe, send, Closed",
         ),
     ] {
         assert_eq!(run(steps), expected, "{steps:?}");

@@ -19,7 +19,9 @@ use super::bench::{
     Running, add_with_attempts, all_finished, counts, many, queue, settings, track,
 };
 use super::faults::failures;
+use super::life::variables;
 use super::receiver::{Answer, Receiver, accept, operations};
+use crate::support::process::Cio;
 use crate::support::redis::RedisServer;
 use crate::support::{eventually, http};
 
@@ -112,6 +114,26 @@ async fn a_refused_connection_is_an_outage_too() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_is_said_once_when_it_begins_and_once_when_it_ends() {
+    let server = RedisServer::start();
+    let receiver = Receiver::answering(|_, _| (500, String::new())).await;
+    let (url, queue) = (server.url(), queue(&server).await);
+    add_with_attempts(&queue, 1, many(5, 5)).await;
+    let worker = Cio::start(&["worker"], &variables(&url, &receiver));
+    // The sends of the first request, and two probes.
+    eventually("probes", async || (receiver.count() >= 6).then_some(())).await;
+    receiver.answer(|_, _| accept());
+    assert_eq!(all_finished(&queue, 5).await, (5, 0));
+    let (code, log) = worker.terminate();
+
+    assert_eq!(code, Some(0), "{log}");
+    for said in ["Customer.io is down", "Customer.io takes requests again"] {
+        assert_eq!(log.matches(said).count(), 1, "{said}: {log}");
+    }
+    assert!(!log.contains("user-"), "{log}");
+}
+
 /// Answers with `status` whatever holds something of one user.
 fn poisoned(status: u16) -> impl FnMut(&str, &Value) -> Answer + Send + 'static {
     move |path, body| {
@@ -191,8 +213,8 @@ async fn whoever_comes_after_a_job_that_always_fails_is_delivered() {
 async fn through_faults_of_the_simulator_every_event_is_stored_once() {
     for (mode, faults) in [
         // Down for so many requests.
-        (Mode::Batch, json!([{"status": 503, "times": 60}])),
-        (Mode::Single, json!([{"status": 503, "times": 60}])),
+        (Mode::Batch, json!([{"status": 503, "times": 25}])),
+        (Mode::Single, json!([{"status": 503, "times": 25}])),
         // Up, with faults now and then.
         (
             Mode::Single,
