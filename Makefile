@@ -18,7 +18,8 @@ check: setup ## formatting, lints, unit and integration tests that need no clust
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items --quiet
-	$(CARGO) test --locked --lib --bins $(TESTS)
+	@# More threads than cores: the tests wait for processes more than they work.
+	$(CARGO) test --locked --lib --bins $(TESTS) -- --test-threads=6
 
 test-limit: setup ## the workspace's limit, counted to the millisecond with nothing beside it
 	$(CARGO) test --locked $(TESTS) -- --ignored --test-threads=1 --nocapture --skip e2e:: limit::
