@@ -64,11 +64,6 @@ impl<K: Eq + Hash + Clone, V: Clone> Cache<K, V> {
         entries.insert(key, Arc::clone(&entry));
         entry
     }
-
-    #[cfg(test)]
-    fn len(&self) -> usize {
-        self.entries.lock().unwrap().len()
-    }
 }
 
 #[cfg(test)]
@@ -122,10 +117,10 @@ mod tests {
         let cache = Cache::new(3);
         for key in 0..10 {
             cache.get(key, async { (key, KEEP) }).await;
-            assert!(cache.len() <= 3);
+            assert!(cache.entries.lock().unwrap().len() <= 3);
         }
         tokio::time::advance(KEEP).await;
         cache.get(99, async { (99, KEEP) }).await;
-        assert_eq!(cache.len(), 1);
+        assert_eq!(cache.entries.lock().unwrap().len(), 1);
     }
 }

@@ -16,6 +16,7 @@ use serde_json::json;
 
 use super::FIELD_MANAGER;
 use super::build::{Objects, pod_monitor_resource};
+use super::conditions::wanted_pods;
 use super::dereference::Observed;
 use super::error::Error;
 use super::unchanged::{mark, unchanged};
@@ -90,11 +91,7 @@ async fn scale(
     observed: &Observed,
     deployment: Deployment,
 ) -> Result<Deployment, Error> {
-    let current = deployment
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.replicas)
-        .unwrap_or(1);
+    let current = wanted_pods(&deployment);
     match wanted_replicas(pipeline, observed.hpa.is_some(), current) {
         Some(replicas) => cluster.scale(deployment, replicas).await,
         None => Ok(deployment),

@@ -33,15 +33,20 @@ impl Finding {
     }
 }
 
+/// `spec.replicas`, which means 1 where it is not set.
+pub(super) fn wanted_pods(deployment: &Deployment) -> i32 {
+    deployment
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.replicas)
+        .unwrap_or(1)
+}
+
 /// `Available`: are there enough ready pods? Enough is the minimum: while the HPA adds pods, the
 /// Deployment's own condition is False until the last of them is ready, and nothing is wrong.
 pub(super) fn available(deployment: &Deployment, min_replicas: i32) -> Finding {
     let status = deployment.status.clone().unwrap_or_default();
-    let wanted = deployment
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.replicas)
-        .unwrap_or(1);
+    let wanted = wanted_pods(deployment);
     let ready = status.ready_replicas.unwrap_or(0);
     let seen = status.observed_generation >= deployment.metadata.generation;
     let message = format!("{ready} of {wanted} pods are ready");
@@ -56,11 +61,7 @@ pub(super) fn available(deployment: &Deployment, min_replicas: i32) -> Finding {
 pub(super) fn progressing(deployment: &Deployment) -> Finding {
     let generation = deployment.metadata.generation;
     let status = deployment.status.clone().unwrap_or_default();
-    let wanted = deployment
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.replicas)
-        .unwrap_or(1);
+    let wanted = wanted_pods(deployment);
     let updated = status.updated_replicas.unwrap_or(0);
     let stuck = deployment_condition(deployment, "Progressing")
         .filter(|found| found.reason.as_deref() == Some("ProgressDeadlineExceeded"));

@@ -1,6 +1,6 @@
 //! Integration tests: one binary, because linking a second one costs more than any test in it.
 //!
-//! What needs a cluster is in `e2e` and marked `#[ignore]`: `make test-e2e` brings one up and runs it.
+//! What needs a cluster is in `e2e` and ignored by default: `make test-e2e` brings one up and runs it.
 //! So is what counts requests to the millisecond: `make test-limit` runs it alone.
 
 #![expect(

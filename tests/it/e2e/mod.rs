@@ -1,6 +1,6 @@
 //! End to end on a real Kubernetes: a real API server, HPA controller, Redis and BullMQ.
 //!
-//! Every test is `#[ignore]`d for plain `cargo test`, because it needs a cluster:
+//! Plain `cargo test` leaves these tests out, because they need a cluster:
 //! `make test-e2e` brings one up, installs the chart and runs them. Each has a namespace of its own.
 
 mod chart;
