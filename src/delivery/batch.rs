@@ -18,9 +18,6 @@ pub struct BatchLimits {
     pub max_items: usize,
     /// How long an item waits for others.
     pub linger: Duration,
-    /// How long an item waits for an earlier one of its user: those who push run in parallel, and
-    /// overtake each other by a little.
-    pub settle: Duration,
 }
 
 /// Something to be sent.
@@ -97,9 +94,9 @@ impl<T> Batcher<T> {
         let full =
             self.open_bytes >= self.limits.max_bytes || self.open.len() >= self.limits.max_items;
         let wait = if full || first.alone {
-            self.limits.settle
+            Duration::ZERO
         } else {
-            self.limits.linger.max(self.limits.settle)
+            self.limits.linger
         };
         Some(first.since + wait)
     }
@@ -115,14 +112,13 @@ impl<T> Batcher<T> {
     pub fn take(&mut self) -> Vec<Entry<T>> {
         let mut taken = Vec::new();
         let mut bytes = 0;
-        let settled = Instant::now().checked_sub(self.limits.settle);
         while let Some(user) = self.open.front().map(Arc::clone) {
             let Some(lane) = self.lanes.get_mut(&user) else {
                 self.open.pop_front();
                 continue;
             };
             let before = taken.len();
-            let full = fill(lane, &mut taken, &mut bytes, self.limits, settled);
+            let full = fill(lane, &mut taken, &mut bytes, self.limits);
             if taken.len() > before {
                 lane.in_flight = true;
                 let left: usize = lane.entries.iter().map(|entry| entry.bytes).sum();
@@ -174,10 +170,8 @@ fn fill<T>(
     taken: &mut Vec<Entry<T>>,
     bytes: &mut usize,
     limits: BatchLimits,
-    settled: Option<Instant>,
 ) -> bool {
-    let settled = |entry: &mut Entry<T>| settled.is_none_or(|at| entry.since <= at);
-    while let Some(entry) = lane.entries.pop_front_if(settled) {
+    while let Some(entry) = lane.entries.pop_front() {
         let fits = *bytes + entry.bytes <= limits.max_bytes && !entry.alone;
         if !taken.is_empty() && !fits {
             lane.entries.push_front(entry);

@@ -20,12 +20,6 @@ use super::requests::{Requests, Waiting};
 /// How long an operation waits for others to share its request.
 pub const LINGER: Duration = Duration::from_millis(50);
 
-/// Operations of one user that come within so much time of each other are put in order. BullMQ's
-/// loop hands out jobs on parallel tasks, which overtake each other by about so much; what is
-/// farther apart relies on the times that every operation carries.
-const SETTLE_BATCH: Duration = Duration::from_millis(20);
-const SETTLE_SINGLE: Duration = Duration::from_millis(2);
-
 /// How the engine works.
 #[derive(Debug, Clone, Copy)]
 pub struct EngineOptions {
@@ -73,32 +67,34 @@ impl Engine {
     }
 
     /// Delivers one operation. `order` says where it stands among its user's: smaller goes first.
-    pub async fn deliver(&self, operation: Prepared, order: (u64, u64)) -> Outcome {
-        let (reply, outcome) = oneshot::channel();
+    pub async fn deliver(&self, operation: Prepared, order: Order) -> Outcome {
+        self.submit(operation, order).outcome().await
+    }
+
+    /// Takes in one operation. Those of one user are sent in the order they are submitted in, but
+    /// for those that are overtaken before they are sent: there `order` decides.
+    pub fn submit(&self, operation: Prepared, order: Order) -> Submitted {
         let breaker = &self.shared.breaker;
-        let is_probe;
-        {
-            let mut queue = self.shared.queue();
-            // Looked at under the lock that `dispatch` drains under: nothing slips in behind it.
-            if self.shared.stop.is_cancelled() {
-                return Outcome::Returned;
-            }
-            let (alone, probe) = match breaker.admit(&operation.user, order) {
-                Admission::Send { alone, probe } => (alone, probe),
-                Admission::Return => return Outcome::Returned,
-                Admission::PutAside => return Outcome::Held(breaker.aside(None)),
-            };
-            is_probe = probe;
-            let mut entry = entry(operation, order, probe, reply);
-            entry.alone |= alone;
-            queue.push(entry);
+        let mut queue = self.shared.queue();
+        // Looked at under the lock that `dispatch` drains under: nothing slips in behind it.
+        if self.shared.stop.is_cancelled() {
+            return Submitted::settled(Outcome::Returned);
         }
+        let (alone, probe) = match breaker.admit(&operation.user, order) {
+            Admission::Send { alone, probe } => (alone, probe),
+            Admission::Return => return Submitted::settled(Outcome::Returned),
+            Admission::PutAside => return Submitted::settled(Outcome::Held(breaker.aside(None))),
+        };
+        let (reply, outcome) = oneshot::channel();
+        let mut entry = entry(operation, order, probe, reply);
+        entry.alone |= alone;
+        queue.push(entry);
+        drop(queue);
         self.shared.changed.notify_one();
-        let outcome = outcome.await.unwrap_or(Outcome::Returned);
-        if is_probe && outcome == Outcome::Returned {
-            breaker.not_probed();
+        Submitted {
+            outcome: Err(outcome),
+            probe: probe.then(|| breaker.clone()),
         }
-        outcome
     }
 
     /// Waits until, after `stop`, the last request in flight has been answered.
@@ -108,19 +104,46 @@ impl Engine {
     }
 }
 
+/// An operation that is to be delivered.
+#[derive(Debug)]
+pub struct Submitted {
+    outcome: Result<Outcome, oneshot::Receiver<Outcome>>,
+    /// Set where it shows whether anything can be delivered.
+    probe: Option<Breaker>,
+}
+
+impl Submitted {
+    fn settled(outcome: Outcome) -> Self {
+        Self {
+            outcome: Ok(outcome),
+            probe: None,
+        }
+    }
+
+    /// Waits until it is settled.
+    pub async fn outcome(self) -> Outcome {
+        let outcome = match self.outcome {
+            Ok(outcome) => outcome,
+            Err(outcome) => outcome.await.unwrap_or(Outcome::Returned),
+        };
+        if let Some(breaker) = self.probe.filter(|_| outcome == Outcome::Returned) {
+            breaker.not_probed();
+        }
+        outcome
+    }
+}
+
 fn limits(options: EngineOptions) -> BatchLimits {
     match options.mode {
         Mode::Batch => BatchLimits {
             max_bytes: MAX_BATCH - BATCH_OVERHEAD,
             max_items: usize::MAX,
             linger: options.linger,
-            settle: SETTLE_BATCH.min(options.linger),
         },
         Mode::Single => BatchLimits {
             max_bytes: usize::MAX,
             max_items: 1,
             linger: Duration::ZERO,
-            settle: SETTLE_SINGLE,
         },
     }
 }

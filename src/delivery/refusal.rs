@@ -8,6 +8,9 @@ pub enum Refusal {
         "the job's name is neither \"identify\" nor \"track\": nothing here knows what to do with it"
     )]
     UnknownName,
+    /// The job's data cannot be read.
+    #[error("the job's data is not JSON in UTF-8, or nested deeper than 127 levels")]
+    DataNotJson,
     /// The job's data is not an object.
     #[error("the job's data is not an object: enqueue {{userId, data, enqueuedAt}}")]
     DataNotObject,
@@ -71,7 +74,7 @@ impl Refusal {
     pub fn field(&self) -> &'static str {
         match self {
             Self::UnknownName => "name",
-            Self::DataNotObject => "data",
+            Self::DataNotJson | Self::DataNotObject => "data",
             Self::UserIdMissing | Self::UserIdType | Self::UserIdEmpty | Self::UserIdNotInPath => {
                 "userId"
             }

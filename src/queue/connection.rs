@@ -12,7 +12,7 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
-use redis::{FromRedisValue, RedisError, ScriptInvocation};
+use redis::{Cmd, FromRedisValue, RedisError, ScriptInvocation};
 use tokio::sync::Mutex;
 
 use super::QueueError;
@@ -33,7 +33,26 @@ pub struct Redis {
 
 struct Shared {
     source: RedisSource,
+    manner: Manner,
     link: Mutex<Option<Link>>,
+}
+
+/// How it connects.
+#[derive(Debug, Clone)]
+pub(super) struct Manner {
+    /// How long an answer may take.
+    pub(super) patience: Duration,
+    /// What the connection is called in `CLIENT LIST`.
+    pub(super) name: Option<String>,
+}
+
+impl Default for Manner {
+    fn default() -> Self {
+        Self {
+            patience: STEP_TIMEOUT,
+            name: None,
+        }
+    }
 }
 
 /// An established connection.
@@ -46,9 +65,24 @@ enum Link {
 impl Redis {
     /// A connection that is not made before it is needed.
     pub fn new(source: RedisSource) -> Self {
+        Self::with_manner(source, Manner::default())
+    }
+
+    /// One for commands that wait up to `longest`. No other command should go over it meanwhile.
+    /// A single server sees it under `name`.
+    pub fn blocking(source: RedisSource, longest: Duration, name: String) -> Self {
+        let manner = Manner {
+            patience: longest + STEP_TIMEOUT,
+            name: Some(name),
+        };
+        Self::with_manner(source, manner)
+    }
+
+    fn with_manner(source: RedisSource, manner: Manner) -> Self {
         Self {
             shared: Arc::new(Shared {
                 source,
+                manner,
                 link: Mutex::new(None),
             }),
         }
@@ -64,7 +98,28 @@ impl Redis {
         &self,
         script: &ScriptInvocation<'_>,
     ) -> Result<T, QueueError> {
-        let outcome = tokio::time::timeout(CALL_TIMEOUT, self.attempt(script))
+        self.call(async |link| match link {
+            Link::Single(mut link) => script.invoke_async(&mut link).await,
+            Link::Cluster(mut link) => script.invoke_async(&mut link).await,
+        })
+        .await
+    }
+
+    /// Sends one command.
+    pub(super) async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, QueueError> {
+        self.call(async |link| match link {
+            Link::Single(mut link) => command.query_async(&mut link).await,
+            Link::Cluster(mut link) => command.query_async(&mut link).await,
+        })
+        .await
+    }
+
+    async fn call<T>(
+        &self,
+        send: impl AsyncFnOnce(Link) -> Result<T, RedisError>,
+    ) -> Result<T, QueueError> {
+        let work = async { Ok(send(self.link().await?).await?) };
+        let outcome = tokio::time::timeout(CALL_TIMEOUT, work)
             .await
             .unwrap_or(Err(QueueError::Timeout(CALL_TIMEOUT)));
         if outcome.is_err() {
@@ -73,23 +128,15 @@ impl Redis {
         outcome
     }
 
-    async fn attempt<T: FromRedisValue>(
-        &self,
-        script: &ScriptInvocation<'_>,
-    ) -> Result<T, QueueError> {
-        Ok(match self.link().await? {
-            Link::Single(mut link) => script.invoke_async(&mut link).await?,
-            Link::Cluster(mut link) => script.invoke_async(&mut link).await?,
-        })
-    }
-
     async fn link(&self) -> Result<Link, QueueError> {
         let mut link = self.shared.link.lock().await;
         if let Some(link) = link.as_ref() {
             return Ok(link.clone());
         }
         let target = self.shared.source.target().await?;
-        Ok(link.insert(open(&target).await?).clone())
+        Ok(link
+            .insert(open(&target, &self.shared.manner).await?)
+            .clone())
     }
 }
 
@@ -99,22 +146,26 @@ impl fmt::Debug for Redis {
     }
 }
 
-async fn open(target: &Target) -> Result<Link, QueueError> {
+async fn open(target: &Target, manner: &Manner) -> Result<Link, QueueError> {
     let address = &target.address;
     match &address.topology {
-        Topology::Cluster => Ok(Link::Cluster(open_cluster(target).await?)),
+        Topology::Cluster => Ok(Link::Cluster(open_cluster(target, manner).await?)),
         Topology::Single => {
             let url = address.url_of(&address.hosts[0], target.tls());
-            Ok(Link::Single(open_single(&url, target.ca.as_deref()).await?))
+            Ok(Link::Single(
+                open_single(&url, target.ca.as_deref(), manner).await?,
+            ))
         }
         Topology::Sentinel { master } => {
             let url = sentinel::master_url(target, master).await?;
-            Ok(Link::Single(open_single(&url, target.ca.as_deref()).await?))
+            Ok(Link::Single(
+                open_single(&url, target.ca.as_deref(), manner).await?,
+            ))
         }
     }
 }
 
-async fn open_cluster(target: &Target) -> Result<ClusterConnection, RedisError> {
+async fn open_cluster(target: &Target, manner: &Manner) -> Result<ClusterConnection, RedisError> {
     let address = &target.address;
     let nodes = address
         .hosts
@@ -122,7 +173,7 @@ async fn open_cluster(target: &Target) -> Result<ClusterConnection, RedisError> 
         .map(|host| address.url_of(host, target.tls()));
     let mut builder = ClusterClient::builder(nodes)
         .connection_timeout(STEP_TIMEOUT)
-        .response_timeout(STEP_TIMEOUT)
+        .response_timeout(manner.patience)
         .overall_response_timeout(Some(CALL_TIMEOUT));
     if let Some(ca) = &target.ca {
         builder = builder.certs(certificates(ca));

@@ -1,4 +1,4 @@
-//! A BullMQ queue as the rest of the program sees it: names, jobs, counts, connection.
+//! A BullMQ queue as the rest of the program sees it: names, jobs ([`jobs`]), counts, connection.
 //!
 //! In: a Redis address and a queue's name. Out: jobs and counts. It knows nothing of Customer.io,
 //! it starts no work of its own, and it never shows the user or password of an address.
@@ -9,6 +9,7 @@ pub mod connection;
 pub mod counts;
 mod error;
 pub mod job;
+pub mod jobs;
 pub mod names;
 mod open;
 mod sentinel;

@@ -6,6 +6,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, RedisResult, TlsCertificates};
 
 use super::QueueError;
+use super::connection::Manner;
 
 /// To connect, and to get an answer, each.
 pub(super) const STEP_TIMEOUT: Duration = Duration::from_secs(2);
@@ -15,14 +16,21 @@ pub(super) const STEP_TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) async fn open_single(
     url: &str,
     ca: Option<&[u8]>,
+    manner: &Manner,
 ) -> Result<MultiplexedConnection, QueueError> {
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(STEP_TIMEOUT))
-        .set_response_timeout(Some(STEP_TIMEOUT));
+        .set_response_timeout(Some(manner.patience));
     let mut connection = client(url, ca)?
         .get_multiplexed_async_connection_with_config(&config)
         .await?;
     redis::cmd("PING").exec_async(&mut connection).await?;
+    if let Some(name) = &manner.name {
+        let mut command = redis::cmd("CLIENT");
+        command.arg("SETNAME").arg(name);
+        // A name that Redis refuses (a blank in it, no right to set one) is no reason not to work.
+        command.exec_async(&mut connection).await.ok();
+    }
     Ok(connection)
 }
 

@@ -5,6 +5,7 @@ use redis::aio::MultiplexedConnection;
 
 use super::QueueError;
 use super::address::Host;
+use super::connection::Manner;
 use super::open::open_single;
 use super::source::Target;
 
@@ -41,13 +42,14 @@ async fn ask(target: &Target, sentinel: &Host, name: &str) -> Result<Option<Host
 /// does, then with those of the address where the Sentinel wants some.
 async fn connect(target: &Target, sentinel: &Host) -> Result<MultiplexedConnection, QueueError> {
     let ca = target.ca.as_deref();
+    let manner = Manner::default();
     let mut address = target.address.clone();
     address.db = 0;
     let userinfo = std::mem::take(&mut address.userinfo);
-    match open_single(&address.url_of(sentinel, target.tls()), ca).await {
+    match open_single(&address.url_of(sentinel, target.tls()), ca, &manner).await {
         Err(QueueError::Redis(error)) if !error.is_io_error() && !userinfo.is_empty() => {
             address.userinfo = userinfo;
-            open_single(&address.url_of(sentinel, target.tls()), ca).await
+            open_single(&address.url_of(sentinel, target.tls()), ca, &manner).await
         }
         opened => opened,
     }

@@ -1,145 +1,309 @@
-//! BullMQ's loop over the queue: started when Redis answers, ended within the grace period.
+//! The loop over the queue: jobs are taken while there is room for them, handed to the engine in
+//! the order of the queue, and what became of them is written down with the next round trip.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bullmq::options::{MetricsOptions, RedisConnectionOptions};
-use bullmq::types::RemoveOnFinish;
-use bullmq::worker::WorkerEvent;
-use bullmq::{Error, Job, Worker, WorkerOptions};
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::WorkerError;
-use super::failures::Failures;
-use super::intake::Intake;
-use super::processor::Processor;
+use super::failures::{self, Failure};
+use super::hand::{Hand, Held};
+use super::processor::{Processor, Written, ending};
 use super::settings::WorkerSettings;
+use super::special::{self, Special};
 use crate::delivery::circuit::{Breaker, Circumstance};
 use crate::delivery::engine::Engine;
-use crate::queue::bullmq_options::bullmq_options;
-use crate::queue::counts::CountsReader;
+use crate::queue::QueueError;
+use crate::queue::jobs::exchange::{Exchanged, JobQueue, Next, Room};
+use crate::queue::jobs::finish::{Ending, Finished};
+use crate::queue::jobs::marker::{LONGEST_WAIT, Marker};
+use crate::queue::jobs::taken::{Taken, Ticket};
 use crate::runtime::backoff::Backoff;
 
-/// Between attempts to reach Redis at the start.
+/// Between attempts to reach Redis.
 const BACKOFF: Backoff = Backoff {
     first: Duration::from_millis(200),
     most: Duration::from_secs(5),
 };
-/// A pod that is killed leaves thousands of jobs stalled through no fault of theirs; BullMQ's own
-/// default would fail those that this happens to twice.
-const MAX_STALLED: u32 = 10;
-/// An idle loop asks so often, and needs up to so long to end.
-const DRAIN_DELAY: Duration = Duration::from_secs(1);
-/// After an error of Redis.
-const RETRY_DELAY: Duration = Duration::from_secs(1);
+/// Jobs taken, and jobs finished, in one round trip: Redis serves nobody else meanwhile, for some
+/// 20 µs each.
+const AT_ONCE: usize = 250;
 
 /// What consumes the queue.
 #[derive(Debug)]
 pub(super) struct Consumer {
+    /// Unique among all workers.
+    pub(super) id: String,
     pub(super) settings: WorkerSettings,
-    pub(super) processor: Arc<Processor>,
+    pub(super) queue: JobQueue,
+    pub(super) marker: Marker,
+    pub(super) processor: Processor,
+    pub(super) special: Arc<Special>,
     pub(super) engine: Engine,
     pub(super) breaker: Breaker,
-    pub(super) intake: Arc<Intake>,
-    pub(super) failures: Arc<Failures>,
+    pub(super) hand: Hand,
     pub(super) halt: CancellationToken,
 }
 
+/// A job that is done, until the queue knows it.
+#[derive(Debug)]
+struct Done {
+    finished: Finished,
+    failure: Option<Failure>,
+    /// Whether it was not even tried.
+    deferred: bool,
+    held: Held,
+}
+
+/// What the loop keeps in mind.
+struct Loop {
+    /// Jobs in the engine's hands.
+    pending: FuturesUnordered<BoxFuture<'static, Done>>,
+    done: Vec<Done>,
+    /// Set while there is nothing to take: ends when there may be.
+    wait: Option<JoinHandle<()>>,
+    /// Round trips that failed in a row.
+    failures: u32,
+    /// Tokens given out.
+    tokens: u64,
+}
+
 impl Consumer {
-    /// Consumes until `stop`, then ends.
-    pub(super) async fn run(
-        &self,
-        counts: &CountsReader,
-        stop: &CancellationToken,
-    ) -> Result<(), WorkerError> {
-        let Some(worker) = stop.run_until_cancelled(self.start(counts)).await else {
-            return Ok(());
+    /// Consumes until `stop`, then finishes what is in flight and gives the other jobs back, within
+    /// the grace period.
+    pub(super) async fn run(&self, stop: &CancellationToken) {
+        let mut state = Loop {
+            pending: FuturesUnordered::new(),
+            done: Vec::new(),
+            wait: None,
+            failures: 0,
+            tokens: 0,
         };
-        let worker = Arc::new(worker?);
-        self.intake.control(&worker);
-        let log = self.log(&worker);
+        // A round trip is not broken off: jobs that it took would be nobody's until their locks
+        // run out.
         let consume = async {
-            let run = worker.run().await;
-            if run.is_ok() {
-                tracing::info!(queue.name = %self.settings.queue, "taking jobs");
-                stop.run_until_cancelled(self.follow()).await;
+            while !stop.is_cancelled() {
+                self.step(&mut state, Some(stop)).await;
             }
-            self.end(&worker).await;
-            run.map_err(|error| WorkerError::Consume(error.to_string()))
         };
-        let ((), outcome) = tokio::join!(log, consume);
-        outcome
+        tokio::select! {
+            () = consume => {}
+            () = self.follow() => {}
+        }
+        self.end(state).await;
     }
 
-    /// The loop, not yet running. Waits for a Redis that answers.
-    async fn start(&self, counts: &CountsReader) -> Result<Worker, WorkerError> {
-        let mut failures = 0;
-        loop {
-            let error = match self.connect(counts).await {
-                Ok(worker) => return Ok(worker),
-                Err(Start::Never(error)) => return Err(WorkerError::Consume(error)),
-                Err(Start::NotYet(error)) => error,
-            };
-            failures += 1;
-            if failures == 1 {
-                tracing::warn!(error, "Redis does not answer; waiting for it");
+    /// Once around: whatever there is to do, or a wait for the next thing to happen. Jobs are taken
+    /// until `stop`, and without one none are.
+    async fn step(&self, state: &mut Loop, stop: Option<&CancellationToken>) {
+        while let Some(Some(done)) = state.pending.next().now_or_never() {
+            state.done.push(done);
+        }
+        let mut circumstance = self.breaker.circumstance();
+        let now = *circumstance.borrow_and_update();
+        let room = if stop.is_some() && state.wait.is_none() {
+            self.room(now)
+        } else {
+            Room { jobs: 0, bytes: 1 }
+        };
+        if room.jobs > 0 || !state.done.is_empty() {
+            if let Err(error) = self.exchange(state, room).await {
+                self.away(state, &error, stop).await;
             }
-            tokio::time::sleep(BACKOFF.delay(failures)).await;
+            return;
+        }
+        let waiting = state.wait.is_some();
+        tokio::select! {
+            Some(done) = state.pending.next() => state.done.push(done),
+            _ = circumstance.changed() => {}
+            () = ended(&mut state.wait), if waiting => {}
+            () = stopped(stop) => {}
         }
     }
 
-    async fn connect(&self, counts: &CountsReader) -> Result<Worker, Start> {
-        let not_yet = |error: crate::queue::QueueError| Start::NotYet(error.to_string());
-        // BullMQ's own way to connect tries for long before it says anything.
-        counts.read().await.map_err(not_yet)?;
-        let connection = bullmq_options(&self.settings.redis)
-            .await
-            .map_err(not_yet)?;
-        let processor = Arc::clone(&self.processor);
-        let process = move |job: Job, _| {
-            let processor = Arc::clone(&processor);
-            async move { processor.process(job).await }
+    /// Redis does not answer.
+    async fn away(&self, state: &mut Loop, error: &QueueError, stop: Option<&CancellationToken>) {
+        state.failures += 1;
+        if state.failures == 1 {
+            tracing::warn!(
+                queue.name = %self.settings.queue,
+                error = %error,
+                "Redis does not answer; trying again until it does"
+            );
+        }
+        tokio::select! {
+            () = tokio::time::sleep(BACKOFF.delay(state.failures)) => {}
+            () = stopped(stop) => {}
+        }
+    }
+
+    fn room(&self, circumstance: Circumstance) -> Room {
+        let room = self.hand.room(circumstance);
+        Room {
+            jobs: room.jobs.min(AT_ONCE),
+            ..room
+        }
+    }
+
+    async fn exchange(&self, state: &mut Loop, room: Room) -> Result<(), QueueError> {
+        state.tokens += 1;
+        let token = self.token(state.tokens);
+        // Jobs that go back to the front: the last one there is the first to be taken again.
+        state.done.sort_by_key(|done| match done.finished.ending {
+            Ending::PutBack => u64::MAX - done.held.number(),
+            _ => 0,
+        });
+        let count = state.done.len().min(AT_ONCE);
+        let finished: Vec<_> = state.done[..count]
+            .iter()
+            .map(|done| done.finished.clone())
+            .collect();
+        let exchanged = self.queue.exchange(&finished, room, &token).await?;
+        self.written_down(state.done.drain(..count), &exchanged, state.failures > 0);
+        state.failures = 0;
+        self.take(state, exchanged, room).await;
+        Ok(())
+    }
+
+    /// Logs what there is to log of jobs that the queue knows to be done. `again` is whether it was
+    /// told before, without an answer: what it refuses now it may have taken then.
+    fn written_down(&self, done: impl Iterator<Item = Done>, exchanged: &Exchanged, again: bool) {
+        let queue = &self.settings.queue;
+        let mut refused = exchanged.refused.iter().peekable();
+        for (index, done) in done.enumerate() {
+            let Ticket {
+                id,
+                attempts_made,
+                policy,
+                ..
+            } = &done.finished.ticket;
+            if let Some((_, refused)) = refused.next_if(|(at, _)| *at == index) {
+                if !again {
+                    failures::log_refused(queue, id, *refused);
+                }
+                continue;
+            }
+            if done.deferred {
+                failures::log_deferred(queue, id);
+            } else if let Some(failure) = &done.failure {
+                let retry = matches!(done.finished.ending, Ending::Failed { retry: true, .. });
+                let last = !retry || policy.is_last(*attempts_made);
+                failures::log(queue, id, attempts_made + 1, last, failure);
+            }
+        }
+    }
+
+    async fn take(&self, state: &mut Loop, exchanged: Exchanged, room: Room) {
+        if exchanged.lost > 0 {
+            tracing::warn!(
+                queue.name = %self.settings.queue,
+                queue.lost = exchanged.lost,
+                "the queue named jobs that are not in Redis; they were removed from it"
+            );
+        }
+        for job in exchanged.jobs {
+            self.start(state, job);
+        }
+        if room.jobs == 0 {
+            return;
+        }
+        state.wait = match exchanged.next {
+            Next::Jobs => None,
+            Next::Nothing(longest) => Some(self.wait(longest.unwrap_or(LONGEST_WAIT))),
+            Next::Special => Some(self.let_bullmq_take(room.jobs).await),
         };
-        let queue = self.settings.queue.as_str();
-        let options = self.options(connection);
-        let worker = Worker::with_options(queue, process, options).await;
-        worker.map_err(|error| match error {
-            Error::InvalidConfig(_) => Start::Never(error.to_string()),
-            _ => Start::NotYet(error.to_string()),
+    }
+
+    fn start(&self, state: &mut Loop, job: Taken) {
+        let Taken {
+            ticket,
+            name,
+            data,
+            deferred_failure,
+        } = job;
+        let lock = (ticket.id.clone(), Arc::clone(&ticket.token));
+        let held = self.hand.hold(data.len(), Some(lock));
+        if let Some(reason) = deferred_failure {
+            let ending = Ending::Failed {
+                reason,
+                retry: false,
+            };
+            let finished = Finished { ticket, ending };
+            state.done.push(Done {
+                finished,
+                failure: None,
+                deferred: true,
+                held,
+            });
+            return;
+        }
+        let json = serde_json::from_slice(&data).ok();
+        let submitted = self.processor.submit(Written {
+            id: &ticket.id,
+            name: &name,
+            data: json.as_ref(),
+            timestamp_ms: ticket.timestamp_ms,
+        });
+        let done = move |outcome| {
+            let (ending, failure) = ending(&name, outcome);
+            let finished = Finished { ticket, ending };
+            Done {
+                finished,
+                failure,
+                deferred: false,
+                held,
+            }
+        };
+        match submitted {
+            Ok(submitted) => state.pending.push(submitted.outcome().map(done).boxed()),
+            Err(outcome) => state.done.push(done(outcome)),
+        }
+    }
+
+    /// Ends when there may be jobs again, at the latest after `longest`.
+    fn wait(&self, longest: Duration) -> JoinHandle<()> {
+        let marker = self.marker.clone();
+        tokio::spawn(async move {
+            if marker.wait(longest).await.is_err() {
+                // The next round trip says what is wrong with Redis.
+                tokio::time::sleep(BACKOFF.first).await;
+            }
         })
     }
 
-    fn options(&self, connection: RedisConnectionOptions) -> WorkerOptions {
-        let WorkerSettings {
-            prefix,
-            delivery,
-            retention,
-            locks,
-            ..
-        } = &self.settings;
-        WorkerOptions::new()
-            .connection(connection)
-            .prefix(prefix.as_str())
-            .concurrency(delivery.jobs_at_once())
-            .lock_duration(locks.duration)
-            .stalled_interval(locks.stalled_interval)
-            .max_stalled_count(MAX_STALLED)
-            .drain_delay(DRAIN_DELAY)
-            .run_retry_delay(RETRY_DELAY)
-            .remove_on_complete(RemoveOnFinish::Count(retention.completed))
-            .remove_on_fail(RemoveOnFinish::Count(retention.failed))
-            .metrics(MetricsOptions::default())
-            .manual_start()
+    /// Lets BullMQ's own loop take jobs for a while.
+    async fn let_bullmq_take(&self, jobs: usize) -> JoinHandle<()> {
+        if let Err(error) = self.special.resume(jobs).await {
+            tracing::warn!(
+                queue.name = %self.settings.queue,
+                error,
+                "BullMQ's loop could not be started; trying again"
+            );
+        }
+        let special = Arc::clone(&self.special);
+        tokio::spawn(async move {
+            tokio::time::sleep(special::TURN).await;
+            special.pause();
+        })
     }
 
-    /// Takes jobs while they can be delivered, and one now and then while they cannot.
+    /// Unique among all workers of the queue, and for each round trip.
+    fn token(&self, number: u64) -> Arc<str> {
+        format!("{}:{number}", self.id).into()
+    }
+
+    /// While nothing can be delivered, one job now and then shows whether it can again.
     async fn follow(&self) {
         let mut circumstance = self.breaker.circumstance();
         loop {
             let now = *circumstance.borrow_and_update();
-            self.intake.allow(now);
             if let Circumstance::Down(wait) = now {
+                self.special.pause();
                 tokio::time::sleep(wait).await;
                 self.breaker.probe();
             } else if circumstance.changed().await.is_err() {
@@ -149,40 +313,38 @@ impl Consumer {
     }
 
     /// Takes no more jobs, lets the requests in flight finish and gives the other jobs back.
-    async fn end(&self, worker: &Worker) {
+    async fn end(&self, mut state: Loop) {
         let deadline = Instant::now() + self.settings.grace;
-        worker.pause();
+        if let Some(wait) = state.wait.take() {
+            wait.abort();
+        }
+        self.special.pause();
         self.halt.cancel();
-        if tokio::time::timeout_at(deadline, self.engine.stopped())
-            .await
-            .is_err()
-        {
-            tracing::warn!("requests were still in flight at the end of the grace period");
-        }
-        // What the requests' jobs still need is a few scripts.
-        let left = deadline.saturating_duration_since(Instant::now());
-        let left_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
-        if let Err(error) = worker.close(left_ms).await {
-            tracing::warn!(error = %error, "BullMQ's loop did not end cleanly");
-        }
-    }
-
-    /// Logs what the loop says until it has ended. Its channel has no bound: it is always read.
-    async fn log(&self, worker: &Worker) {
-        let mut broken = false;
-        while let Some(event) = worker.next_event().await {
-            self.failures.log(&event, &mut broken);
-            if matches!(event, WorkerEvent::Closed) {
-                return;
+        let give_back = async {
+            self.engine.stopped().await;
+            while !(state.pending.is_empty() && state.done.is_empty()) {
+                self.step(&mut state, None).await;
             }
+        };
+        if tokio::time::timeout_at(deadline, give_back).await.is_err() {
+            tracing::warn!("jobs were still in hand at the end of the grace period");
         }
+        self.special.end(deadline).await;
     }
 }
 
-/// Why the loop is not there.
-enum Start {
-    /// Redis does not answer.
-    NotYet(String),
-    /// The settings are wrong.
-    Never(String),
+/// Never without one.
+async fn stopped(stop: Option<&CancellationToken>) {
+    match stop {
+        Some(stop) => stop.cancelled().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn ended(wait: &mut Option<JoinHandle<()>>) {
+    if let Some(task) = wait {
+        // A wait that was aborted or panicked is over, too.
+        task.await.ok();
+    }
+    *wait = None;
 }

@@ -4,16 +4,19 @@
 //! answer of Customer.io means is decided in `delivery`, not here. It never drops a job: whatever
 //! it cannot finish stays in Redis, and another worker takes it.
 //!
-//! In reading order: [`settings`] → [`run`] → `consumer` (BullMQ's loop, started and ended) →
-//! `processor` (one job) → `intake` (how many jobs at once) → `failures` (what is logged).
+//! In reading order: [`settings`] → [`run`] → `consumer` (the loop over the queue) → `hand` (how
+//! many jobs at once) → `processor` (one job) → `failures` (what is logged) → `keeper` (locks) →
+//! `special` (jobs that BullMQ's own loop takes).
 
 mod consumer;
 mod failures;
+mod hand;
 mod health;
-mod intake;
+mod keeper;
 mod limit_store;
 mod processor;
 pub mod settings;
+mod special;
 
 use std::io;
 use std::sync::Arc;
@@ -23,11 +26,12 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use self::consumer::Consumer;
-use self::failures::Failures;
-use self::intake::Intake;
+use self::hand::Hand;
+use self::keeper::Keeper;
 use self::limit_store::RedisLimit;
 use self::processor::Processor;
 use self::settings::WorkerSettings;
+use self::special::Special;
 use crate::delivery::circuit::Breaker;
 use crate::delivery::client::TrackClient;
 use crate::delivery::credentials::CredentialsError;
@@ -36,6 +40,9 @@ use crate::delivery::limiter::Limiter;
 use crate::delivery::metrics::DeliveryMetrics;
 use crate::queue::connection::Redis;
 use crate::queue::counts::CountsReader;
+use crate::queue::jobs::exchange::{JobQueue, Room};
+use crate::queue::jobs::locks::Locks;
+use crate::queue::jobs::marker::Marker;
 use crate::queue::names::QueueKeys;
 use crate::runtime::admin::{self, Readiness};
 use crate::runtime::clock::Clock;
@@ -56,9 +63,6 @@ pub enum WorkerError {
     /// The pages cannot be served.
     #[error("serve metrics: {0}")]
     Serve(io::Error),
-    /// BullMQ refuses the settings of the queue.
-    #[error("BullMQ refuses to consume the queue: {0}")]
-    Consume(String),
 }
 
 /// Delivers the queue's jobs, and serves `/metrics`, `/healthz` and `/readyz` on `listener`, until
@@ -82,12 +86,19 @@ pub async fn run(
     let _halt_too = halt.clone().drop_guard();
     let breaker = Breaker::new(settings.hold, metrics.circuit_open.clone());
     let engine = engine(&settings, &redis, metrics.clone(), &breaker, halt.clone()).await?;
-    let consumer = consumer(&settings, engine, breaker, metrics, halt);
+    let consumer = consumer(&settings, &redis, engine, breaker, metrics, halt);
     let keys = QueueKeys::new(&settings.prefix, &settings.queue);
+    let keeper = Keeper {
+        queue: settings.queue.clone(),
+        locks: Locks::new(redis.clone(), keys.clone()),
+        hand: consumer.hand.clone(),
+        settings: settings.locks,
+    };
     let counts = CountsReader::new(redis, keys);
     readiness.ready();
     tokio::select! {
-        outcome = consumer.run(&counts, &stop) => outcome?,
+        () = Box::pin(consumer.run(&stop)) => {}
+        () = keeper.run() => {}
         () = health::write(&counts, &settings) => {}
         served = pages => return served.map_or(Ok(()), |served| served.map_err(WorkerError::Serve)),
     }
@@ -134,33 +145,41 @@ async fn engine(
 
 fn consumer(
     settings: &WorkerSettings,
+    redis: &Redis,
     engine: Engine,
     breaker: Breaker,
     metrics: DeliveryMetrics,
     halt: CancellationToken,
 ) -> Consumer {
-    let intake = Arc::new(Intake::new(
-        settings.delivery.jobs_at_once(),
-        settings.delivery.bytes_at_once(),
-        metrics.in_flight_bytes.clone(),
-    ));
-    let failures = Arc::new(Failures::new(settings.queue.clone()));
+    let WorkerSettings {
+        prefix,
+        queue,
+        delivery,
+        ..
+    } = settings;
+    let most = Room {
+        jobs: delivery.jobs_at_once(),
+        bytes: delivery.bytes_at_once(),
+    };
+    let hand = Hand::new(most, metrics.in_flight_bytes.clone());
     let processor = Processor {
         engine: engine.clone(),
-        mode: settings.delivery.mode,
-        queue: format!("{}:{}", settings.prefix, settings.queue),
-        intake: Arc::clone(&intake),
-        failures: Arc::clone(&failures),
+        mode: delivery.mode,
+        queue: format!("{prefix}:{queue}"),
         metrics,
-        clock: Clock::system(),
     };
+    let special = Special::new(settings.clone(), processor.clone(), hand.clone());
+    let (lock, kept) = (settings.locks.duration, settings.retention);
     Consumer {
+        id: format!("{:032x}", rand::random::<u128>()),
+        queue: JobQueue::new(redis.clone(), QueueKeys::new(prefix, queue), lock, kept),
+        marker: Marker::new(settings.redis.clone(), prefix, queue),
         settings: settings.clone(),
-        processor: Arc::new(processor),
+        processor,
+        special: Arc::new(special),
         engine,
         breaker,
-        intake,
-        failures,
+        hand,
         halt,
     }
 }

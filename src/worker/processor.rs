@@ -1,126 +1,129 @@
-//! One job: read, prepared, delivered; its outcome in BullMQ's terms.
+//! One job: read, prepared, handed to the engine; and what its outcome means for the queue.
 
-use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
-use std::time::Duration;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use bullmq::{Error, Job};
-use futures::FutureExt;
 use serde_json::Value;
 
-use super::failures::{Expected, Failures};
-use super::intake::Intake;
+use super::failures::Failure;
 use crate::delivery::Mode;
 use crate::delivery::encode::{JobRef, Prepared, prepare};
-use crate::delivery::engine::Engine;
+use crate::delivery::engine::{Engine, Submitted};
 use crate::delivery::metrics::DeliveryMetrics;
 use crate::delivery::operation::Operation;
 use crate::delivery::outcome::Outcome;
 use crate::delivery::reason::Reason;
 use crate::delivery::refusal::Refusal;
-use crate::runtime::clock::Clock;
+use crate::queue::jobs::finish::Ending;
 
 /// What every job of a worker is processed with.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Processor {
     pub(super) engine: Engine,
     pub(super) mode: Mode,
     /// Prefix and name of the queue: part of every event's id.
     pub(super) queue: String,
-    pub(super) intake: Arc<Intake>,
-    pub(super) failures: Arc<Failures>,
     pub(super) metrics: DeliveryMetrics,
-    pub(super) clock: Clock,
+}
+
+/// A job as its producer wrote it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Written<'a> {
+    pub(super) id: &'a str,
+    pub(super) name: &'a str,
+    /// What its data says, where it is JSON.
+    pub(super) data: Option<&'a Value>,
+    /// When it was added, in ms since the Unix epoch.
+    pub(super) timestamp_ms: u64,
 }
 
 impl Processor {
-    /// Processes `job`. A panic is a failed attempt: BullMQ's loop would hold on to the job for
-    /// ever.
-    pub(super) async fn process(&self, job: Job) -> Result<Value, Error> {
-        let work = AssertUnwindSafe(self.deliver(&job)).catch_unwind().await;
-        let outcome = work.unwrap_or_else(|_| {
-            Outcome::Failed(Reason {
-                class: "panic",
-                status: None,
-                field: None,
-                message: "an error in cio itself; its log says more".to_owned(),
-            })
-        });
-        self.answer(&job, outcome).await
-    }
-
-    async fn deliver(&self, job: &Job) -> Outcome {
-        let prepared = match self.prepare(job) {
-            Ok(prepared) => prepared,
-            Err(refusal) => {
-                let outcome = Outcome::Rejected(refusal.into());
-                self.metrics.job(operation(job), &outcome);
-                return outcome;
-            }
+    /// Hands `job` to the engine, or says at once what became of it. A panic is a failed attempt:
+    /// it must not take the other jobs with it.
+    pub(super) fn submit(&self, job: Written<'_>) -> Result<Submitted, Outcome> {
+        let prepared = match catch_unwind(AssertUnwindSafe(|| self.prepare(job))) {
+            Ok(Ok(prepared)) => prepared,
+            Ok(Err(refusal)) => return Err(self.refused(job, Outcome::Rejected(refusal.into()))),
+            Err(_) => return Err(self.refused(job, Outcome::Failed(panicked()))),
         };
-        let _held = self.intake.hold(prepared.encoded.len());
         // BullMQ counts its ids up; a custom one says nothing of the order.
-        let order = (job.timestamp(), job.id().parse().unwrap_or(0));
-        self.engine.deliver(prepared, order).await
+        let order = (job.timestamp_ms, job.id.parse().unwrap_or(0));
+        Ok(self.engine.submit(prepared, order))
     }
 
-    fn prepare(&self, job: &Job) -> Result<Prepared, Refusal> {
-        let operation = Operation::read(job.name(), job.data(), job.timestamp())?;
+    fn prepare(&self, job: Written<'_>) -> Result<Prepared, Refusal> {
+        let data = job.data.ok_or(Refusal::DataNotJson)?;
+        let operation = Operation::read(job.name, data, job.timestamp_ms)?;
         let job = JobRef {
             queue: &self.queue,
-            id: job.id(),
+            id: job.id,
         };
         prepare(&operation, self.mode, job)
     }
 
-    /// The outcome in BullMQ's terms: completed, failed for good, failed once, or, without using an
-    /// attempt, put aside or back at the front of the queue.
-    async fn answer(&self, job: &Job, outcome: Outcome) -> Result<Value, Error> {
-        match outcome {
-            // JSON, whatever it is: readers of BullMQ's event stream stop at anything else.
-            Outcome::Delivered => Ok(Value::Null),
-            Outcome::Rejected(reason) => {
-                let sentence = reason.to_string();
-                self.expect(job, reason, true);
-                Err(Error::Unrecoverable(sentence))
-            }
-            Outcome::Failed(reason) => {
-                let sentence = reason.to_string();
-                let last = job.attempts_made() + 1 >= job.opts().attempts.unwrap_or(0);
-                self.expect(job, reason, last);
-                Err(Error::ProcessingError(sentence))
-            }
-            Outcome::Held(aside) => Err(self.put_aside(job, aside).await),
-            Outcome::Returned => Err(Error::RateLimited { delay_ms: 0 }),
-        }
-    }
-
-    async fn put_aside(&self, job: &Job, aside: Duration) -> Error {
-        let aside_ms = u64::try_from(aside.as_millis()).unwrap_or(u64::MAX);
-        let until = self.clock.now_ms().saturating_add(aside_ms);
-        match job.move_to_delayed(until).await {
-            Ok(()) => Error::Delayed,
-            // Redis is away, or another worker has the job: what is tried next says so itself.
-            Err(_) => Error::RateLimited { delay_ms: 0 },
-        }
-    }
-
-    fn expect(&self, job: &Job, reason: Reason, last: bool) {
-        let failure = Expected {
-            operation: operation(job),
-            reason,
-            attempt: job.attempts_made() + 1,
-            last,
-        };
-        self.failures.expect(job.id(), failure);
+    fn refused(&self, job: Written<'_>, outcome: Outcome) -> Outcome {
+        self.metrics.job(operation(job.name), &outcome);
+        outcome
     }
 }
 
+fn panicked() -> Reason {
+    Reason {
+        class: "panic",
+        status: None,
+        field: None,
+        message: "an error in cio itself; its log says more".to_owned(),
+    }
+}
+
+/// An outcome in BullMQ's terms, and what there is to log of it.
+pub(super) fn ending(name: &str, outcome: Outcome) -> (Ending, Option<Failure>) {
+    let (reason, retry) = match outcome {
+        Outcome::Delivered => return (Ending::Completed, None),
+        Outcome::Held(pause) => return (Ending::PutAside(pause), None),
+        Outcome::Returned => return (Ending::PutBack, None),
+        Outcome::Rejected(reason) => (reason, false),
+        Outcome::Failed(reason) => (reason, true),
+    };
+    let ending = Ending::Failed {
+        reason: reason.to_string(),
+        retry,
+    };
+    let operation = operation(name);
+    (ending, Some(Failure { operation, reason }))
+}
+
 /// A job's name where it is one of ours: any other is the producer's, and goes into no label.
-fn operation(job: &Job) -> &'static str {
-    match job.name() {
+pub(super) fn operation(name: &str) -> &'static str {
+    match name {
         "identify" => "identify",
         "track" => "track",
         _ => "unknown",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn every_outcome_has_an_ending_and_failures_have_a_reason() {
+        let reason = || Reason::from(Refusal::UnknownName);
+        let failed = |retry| Ending::Failed {
+            reason: reason().to_string(),
+            retry,
+        };
+        let aside = Duration::from_secs(1);
+        for (outcome, expected, logged) in [
+            (Outcome::Delivered, Ending::Completed, false),
+            (Outcome::Returned, Ending::PutBack, false),
+            (Outcome::Held(aside), Ending::PutAside(aside), false),
+            (Outcome::Rejected(reason()), failed(false), true),
+            (Outcome::Failed(reason()), failed(true), true),
+        ] {
+            let (ending, failure) = ending("track", outcome);
+            assert_eq!((ending, failure.is_some()), (expected, logged));
+        }
     }
 }

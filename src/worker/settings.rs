@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::delivery::Mode;
 use crate::delivery::client::{Endpoint, Region};
 use crate::delivery::credentials::CredentialsSource;
+pub use crate::queue::jobs::finish::Retention;
 use crate::queue::names::{Prefix, QueueName};
 use crate::queue::source::RedisSource;
 
@@ -56,15 +57,6 @@ pub struct DeliverySettings {
     pub endpoint: Endpoint,
     /// Where the credentials come from.
     pub credentials: CredentialsSource,
-}
-
-/// Finished jobs kept in the queue.
-#[derive(Debug, Clone, Copy)]
-pub struct Retention {
-    /// Completed ones.
-    pub completed: usize,
-    /// Failed ones.
-    pub failed: usize,
 }
 
 /// BullMQ's locks on jobs in the hands of a worker.

@@ -11,7 +11,6 @@ fn batcher(max_bytes: usize, max_items: usize) -> Batcher<u64> {
         max_bytes,
         max_items,
         linger: LINGER,
-        settle: Duration::ZERO,
     })
 }
 
