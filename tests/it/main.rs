@@ -13,6 +13,7 @@ mod adapter;
 mod clients;
 mod e2e;
 mod generated;
+mod interop;
 mod limit;
 mod metrics;
 mod queue;

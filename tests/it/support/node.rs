@@ -38,7 +38,7 @@ async fn run_in(folder: &str, script: &str, arguments: &[&str], redis_url: &str)
 
 /// Installs the packages of `folder`, one test at a time, unless the last installation was for the
 /// same lock file.
-fn install(folder: &Path) {
+pub(crate) fn install(folder: &Path) {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let marker = folder.join("node_modules/.installed-lock.json");

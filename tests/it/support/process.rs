@@ -13,6 +13,13 @@ impl Cio {
         Self(child)
     }
 
+    /// Sends it a signal, for example `STOP`.
+    pub(crate) fn signal(&self, signal: &str) {
+        let (option, pid) = (format!("-{signal}"), self.0.id().to_string());
+        let status = Command::new("kill").args([option, pid]).status();
+        assert!(status.expect("kill").success(), "kill -{signal}");
+    }
+
     /// Asks it to end with SIGTERM; its exit code and what it logged.
     pub(crate) fn terminate(mut self) -> (Option<i32>, String) {
         let pid = self.0.id().to_string();

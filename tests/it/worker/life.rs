@@ -12,7 +12,7 @@ use crate::support::eventually;
 use crate::support::process::{self, Cio};
 use crate::support::redis::RedisServer;
 
-pub(super) fn variables<'a>(redis: &'a str, receiver: &'a Receiver) -> Vec<(&'a str, &'a str)> {
+pub(crate) fn variables<'a>(redis: &'a str, receiver: &'a Receiver) -> Vec<(&'a str, &'a str)> {
     vec![
         ("REDIS_URL", redis),
         ("CIO_QUEUE", QUEUE),

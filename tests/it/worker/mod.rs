@@ -3,7 +3,7 @@
 pub(crate) mod bench;
 mod circuit;
 mod faults;
-mod life;
+pub(crate) mod life;
 pub(crate) mod receiver;
 
 use std::collections::HashSet;

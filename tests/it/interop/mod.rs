@@ -1,0 +1,20 @@
+//! The worker beside BullMQ itself: both majors for Node, and Python's. Whoever is on the other side
+//! of the queue must not be able to tell us from BullMQ. docs/bullmq.md lists what is shown where.
+
+mod ids;
+mod limits;
+mod observers;
+mod order;
+mod outcomes;
+mod pause;
+mod peer;
+mod retention;
+mod retries;
+mod scene;
+mod special;
+mod stalls;
+
+/// The npm packages of the two majors in the field, as `tests/node/package.json` names them.
+const MAJORS: [&str; 2] = ["bullmq5", "bullmq6"];
+/// With Python's.
+const PEERS: [&str; 3] = ["bullmq5", "bullmq6", "python"];

@@ -1,0 +1,190 @@
+//! Assertions 11, 18 to 21 and 23: what BullMQ's readers of a queue see of us.
+
+use bullmq::types::{BackoffStrategy, RemoveOnFinish};
+use bullmq::{BulkJob, JobOptions};
+use serde_json::{Value, json};
+
+use super::scene::{Scene, array, data, number};
+use super::{MAJORS, PEERS};
+use crate::support::eventually;
+use crate::worker::bench;
+
+/// Far less than any poll of a worker that nobody wakes.
+const SOON_MS: u64 = 50;
+
+/// The soonest of some pick-ups: a busy machine makes one late, not all.
+async fn soonest(scene: &mut Scene) -> u64 {
+    let mut soonest = u64::MAX;
+    for _ in 0..5 {
+        let id = scene.add("a", json!({})).await;
+        let job = scene.job_in(&id, "completed").await;
+        soonest = soonest.min(number(&job["processedOn"]) - number(&job["timestamp"]));
+    }
+    soonest
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_worker_is_woken_at_once_on_either_side() {
+    for package in PEERS {
+        let mut scene = Scene::new(package).await;
+        let worker = scene.work().await;
+        let waited = soonest(&mut scene).await;
+        assert!(waited < SOON_MS, "{package}: {waited} ms");
+        worker.stop().await;
+
+        scene.peer_works(json!({})).await;
+        let queue = bench::queue(&scene.server).await;
+        let mut soonest = u64::MAX;
+        for n in 0..5 {
+            let job = queue.add("track", data("b")).await.unwrap();
+            let runs = eventually("a run", async || {
+                let runs = scene.runs().await;
+                (runs.len() > n).then_some(runs)
+            })
+            .await;
+            soonest = soonest.min(number(&runs[n]["at"]).saturating_sub(job.timestamp()));
+        }
+        assert!(soonest < SOON_MS, "{package}: {soonest} ms");
+        scene.peer.call("worker.close", json!([])).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bullmq_lists_us_among_the_workers() {
+    for package in MAJORS {
+        let mut scene = Scene::new(package).await;
+        let worker = scene.work().await;
+        eventually("a worker", async || {
+            let workers = array(scene.peer.call("queue.getWorkers", json!([])).await);
+            (workers.len() == 1).then_some(())
+        })
+        .await;
+        assert_eq!(
+            scene.peer.call("queue.getWorkersCount", json!([])).await,
+            1,
+            "{package}"
+        );
+        worker.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_stream_of_events_stays_as_short_as_the_queue_says() {
+    for package in MAJORS {
+        let mut scene = Scene::new(package).await;
+        let short = json!({"streams": {"events": {"maxLen": 100}}});
+        scene.peer.call("open", json!([short])).await;
+        let jobs: Vec<_> = (0..400)
+            .map(|n| json!({"name": "track", "data": data(&format!("{n}"))}))
+            .collect();
+        scene.peer.call("queue.addBulk", json!([jobs])).await;
+        let worker = scene.work().await;
+        scene.until_count("completed", 400).await;
+        // Redis trims whole nodes, of a hundred entries.
+        let length: u64 = scene.redis("XLEN", &["events"]).await;
+        assert!((100..=250).contains(&length), "{package}: {length}");
+        worker.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bullmqs_counts_and_lists_hold_our_jobs_in_every_state() {
+    const STATES: [&str; 6] = [
+        "active",
+        "completed",
+        "delayed",
+        "failed",
+        "prioritized",
+        "waiting",
+    ];
+    for package in MAJORS {
+        let mut scene = Scene::new(package).await;
+        scene
+            .receiver
+            .answer(|_, body| match body["name"].as_str() {
+                Some("failed") => (400, "no".to_owned()),
+                Some("delayed") => (404, "no".to_owned()),
+                _ => (200, String::new()),
+            });
+        let worker = scene.work_singly().await;
+        let later = json!({"attempts": 2, "backoff": 60_000});
+        for (state, options) in [
+            ("completed", json!({})),
+            ("failed", json!({})),
+            ("delayed", later),
+        ] {
+            let id = scene.add(state, options).await;
+            scene.job_in(&id, state).await;
+        }
+        scene.receiver.take_time(std::time::Duration::from_secs(2));
+        let active = scene.add("active", json!({})).await;
+        scene.job_in(&active, "active").await;
+        scene.add("waiting", json!({})).await;
+        scene.add("prioritized", json!({"priority": 1})).await;
+
+        let counts = scene.peer.call("queue.getJobCounts", json!(STATES)).await;
+        for state in STATES {
+            assert_eq!(counts[state], 1, "{package} {state}: {counts}");
+        }
+        // What a dashboard such as bull-board shows of each.
+        for state in STATES {
+            let jobs = array(
+                scene
+                    .peer
+                    .call("queue.getJobs", json!([[state], 0, 10]))
+                    .await,
+            );
+            assert_eq!(
+                (jobs.len(), &jobs[0]["data"]["data"]["name"]),
+                (1, &json!(state)),
+                "{package}"
+            );
+            assert_eq!(jobs[0]["state"], state, "{package}: {jobs:?}");
+        }
+        worker.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn options_of_jobs_that_we_add_read_the_same_in_bullmq() {
+    for package in MAJORS {
+        let mut scene = Scene::new(package).await;
+        let queue = bench::queue(&scene.server).await;
+        let options = JobOptions {
+            attempts: Some(5),
+            backoff: Some(BackoffStrategy::Exponential(2_000)),
+            delay: Some(60_000),
+            priority: Some(7),
+            lifo: Some(true),
+            keep_logs: Some(3),
+            stack_trace_limit: Some(2),
+            size_limit: Some(10_000),
+            remove_on_complete: Some(RemoveOnFinish::Count(10_000)),
+            remove_on_fail: Some(RemoveOnFinish::Bool(true)),
+            ..JobOptions::default()
+        };
+        let job = BulkJob::with_options("track", data("a"), options);
+        let ours = queue.add_bulk(vec![job]).await.unwrap().remove(0);
+        let same = json!({
+            "attempts": 5, "backoff": {"type": "exponential", "delay": 2_000}, "delay": 60_000,
+            "priority": 7, "lifo": true, "keepLogs": 3, "stackTraceLimit": 2, "sizeLimit": 10_000,
+            "removeOnComplete": 10_000, "removeOnFail": true,
+        });
+        let theirs = scene.add("a", same).await;
+        let (ours, theirs) = (scene.job(ours.id()).await, scene.job(&theirs).await);
+        for field in [
+            "name",
+            "data",
+            "opts",
+            "delay",
+            "priority",
+            "attemptsMade",
+            "state",
+        ] {
+            assert_eq!(ours[field], theirs[field], "{package}: {field}");
+        }
+        assert_eq!(ours["state"], "delayed", "{package}");
+        let none = queue.add("track", Value::Null).await.unwrap();
+        assert_eq!(scene.job(none.id()).await["data"], Value::Null, "{package}");
+    }
+}
