@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help check test test-limit test-e2e tools images release demo demo-clean clean setup
+.PHONY: help check test test-limit test-e2e bench tools images release demo demo-clean clean setup
 
 CARGO ?= cargo
 CLUSTER := tests/cluster/cluster
@@ -26,6 +26,9 @@ test-limit: setup ## the workspace's limit, counted to the millisecond with noth
 
 test: check test-limit test-e2e ## everything
 
+bench: release ## the worker beside Node's: jobs/s, CPU, memory; WRITE=1 puts the tables into docs/benchmarks.md
+	@tests/bench/bench $(if $(WRITE),--write)
+
 tools: ## build a Kubernetes and Helm into .cluster/bin
 	@tests/cluster/tools
 
@@ -48,4 +51,4 @@ demo-clean: ## end the demo's cluster
 	@$(CLUSTER) down
 
 clean: demo-clean
-	rm -rf .cluster target tests/node/node_modules tests/clients/*/node_modules examples/producer/node_modules
+	rm -rf .cluster target tests/node/node_modules tests/bench/node_modules tests/clients/*/node_modules examples/producer/node_modules
