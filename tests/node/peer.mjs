@@ -68,11 +68,19 @@ const process_ = (behaviour, of) => async (job) => {
 };
 
 const own = {
-  open: (options) => {
+  open: async (options) => {
+    // A queue writes its options when it is connected: not after the new one's.
+    await queue?.waitUntilReady();
+    await queue?.close();
     queue = new Queue(queueName, { connection, ...options });
     return queue.waitUntilReady();
   },
-  job: async (id) => view(await Job.fromId(queue, id)),
+  // The state first: a job that has finished by then is read as it is when finished.
+  job: async (id) => {
+    const state = await queue.getJobState(id);
+    const job = await view(await Job.fromId(queue, id));
+    return job && { ...job, state };
+  },
   events: () => events,
   'events.start': async () => {
     queueEvents = new Recording(queueName, { connection, lastEventId: '0' });

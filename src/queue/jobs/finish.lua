@@ -154,6 +154,9 @@ local function finish(first)
         fail_broken(id)
       elseif set then
         counts[set] = (counts[set] or 0) + 1
+      end
+      -- A job that is not kept itself leaves those before it as they are.
+      if went_well and set and job.keep_count ~= 0 then
         local same = kept and kept.set == set and kept.count == job.keep_count
           and kept.age == job.keep_age
         if not same then
