@@ -14,6 +14,7 @@ import { alive, folder, freePort, start, stop, stopAll } from './lib/processes.m
 import { startRedis, startSimulator } from './lib/servers.mjs';
 
 const SHOWN = 25;
+const WIDTH = 110;
 const data = join(folder, 'perf.data');
 
 const tools = {
@@ -69,16 +70,13 @@ async function record({ binary, contestant, syscalls, jobs }) {
 
 /** What perf counted, as `[share in percent, '.' or 'k' (the kernel), the function]`. */
 function functions() {
-  const report = execFileSync('perf', ['report', '--stdio', '--input', data, '--sort', 'symbol'], {
+  const report = execFileSync('perf', ['report', '--stdio', '--input', data, '--fields', 'overhead,sym'], {
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'ignore'],
     maxBuffer: 2 ** 28,
   });
-  return [...report.matchAll(/^\s+(\d+\.\d+)%\s+\[(.)\]\s+(.*\S)/gm)].map(([, share, where, name]) => [
-    Number(share),
-    where,
-    name,
-  ]);
+  const found = report.matchAll(/^\s+(\d+\.\d+)%\s+\[(.)\]\s+(.*?)(?:\s+-)*\s*$/gm);
+  return [...found].map(([, share, where, name]) => [Number(share), where, name]);
 }
 
 /** `a::b::c` and `<a::b as c>::d` belong to the crate `a`; what is not Rust goes by its own name. */
@@ -89,7 +87,7 @@ function owner(where, name) {
 
 function show(title, rows) {
   console.log(`\n${title}`);
-  for (const [share, name] of rows.slice(0, SHOWN)) console.log(`${share.toFixed(1).padStart(6)} %  ${name}`);
+  for (const [share, name] of rows.slice(0, SHOWN)) console.log(`${share.toFixed(1).padStart(6)} %  ${name.slice(0, WIDTH)}`);
 }
 
 function report() {
