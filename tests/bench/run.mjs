@@ -11,7 +11,7 @@ import { parseArgs } from 'node:util';
 import { limited, unlimited } from './lib/contestants.mjs';
 import { measure } from './lib/measure.mjs';
 import { stop, stopAll } from './lib/processes.mjs';
-import { markdown, ratios, summary, write } from './lib/report.mjs';
+import { markdown, ratios, spread, summary, write } from './lib/report.mjs';
 import { startRedis, startSimulator } from './lib/servers.mjs';
 
 const REPO = resolve(import.meta.dirname, '../..');
@@ -19,6 +19,8 @@ const JOBS = 60_000;
 const BATCH_JOBS = 200_000;
 /** The guide's worker without its limit is slow, and as sure of its figures with a sixth. */
 const SLOW_SHARE = 1 / 6;
+/** The part of the machine that others may have before a run says so. */
+const BUSY = 0.1;
 const LIMIT = 80;
 const LIMITED_SECONDS = 20;
 
@@ -87,6 +89,9 @@ function progress(run) {
   const { round, contestant, jobs } = run;
   const figures = `${Math.round(run.jobsPerSecond)} jobs/s, ${run.workerCpu.toFixed(2)} CPU s per 10,000`;
   console.error(`round ${round}: ${contestant}: ${jobs} jobs, ${figures}, ${run.memory.toFixed(0)} MiB`);
+  if (run.othersShare > BUSY) {
+    console.error(`  ${Math.round(run.othersShare * 100)} % of the machine went to something else: not figures to quote`);
+  }
 }
 
 async function runAll(given) {
@@ -111,7 +116,8 @@ function report(given, runs) {
   const bound = of('limited', limited(given.binary, given.limit));
   const { binary, write: asked, ...shown } = given;
   const packages = JSON.parse(readFileSync(join(import.meta.dirname, 'package.json'), 'utf8')).dependencies;
-  const all = { settings: shown, machine: machine(), packages, unlimited: free, limited: bound };
+  const othersShare = spread(runs.map((run) => run.othersShare));
+  const all = { settings: shown, machine: machine(), packages, othersShare, unlimited: free, limited: bound };
   const path = join(REPO, 'target/bench/worker.json');
   mkdirSync(join(path, '..'), { recursive: true });
   const json = { ...all, ratios: { unlimited: ratios(free), limited: ratios(bound) }, runs };

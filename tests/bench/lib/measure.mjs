@@ -1,7 +1,8 @@
 // One run: a backlog, a worker, what it took; and the proof that every job was delivered once.
+import { cpus } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { counts, failedReason, fill, lastFinished } from './backlog.mjs';
-import { cpuSeconds, peakMemory } from './proc.mjs';
+import { cpuSeconds, machineCpuSeconds, peakMemory } from './proc.mjs';
 import { alive, freePort, start, stop } from './processes.mjs';
 
 const POLL_MS = 50;
@@ -12,7 +13,14 @@ const PER = 10_000;
 export async function measure(contestant, jobs, { redis, simulator }) {
   await simulator.forget();
   await fill(redis, jobs);
-  const before = { redis: cpuSeconds(redis.pid), simulator: cpuSeconds(simulator.pid) };
+  const cpuOf = (worker) => ({
+    worker: worker ? cpuSeconds(worker.pid) : 0,
+    redis: cpuSeconds(redis.pid),
+    simulator: cpuSeconds(simulator.pid),
+    bench: cpuSeconds(process.pid),
+    machine: machineCpuSeconds(),
+  });
+  const before = cpuOf();
   const startedAt = Date.now();
   const worker = start(contestant.id, contestant.program, contestant.args, {
     ...contestant.env,
@@ -22,21 +30,26 @@ export async function measure(contestant, jobs, { redis, simulator }) {
   });
   try {
     await emptied(worker, redis);
-    const cpu = {
-      worker: cpuSeconds(worker.pid),
-      redis: cpuSeconds(redis.pid) - before.redis,
-      simulator: cpuSeconds(simulator.pid) - before.simulator,
-    };
+    const after = cpuOf(worker);
+    const cpu = Object.fromEntries(Object.keys(after).map((name) => [name, after[name] - before[name]]));
+    const othersShare = share(cpu, (Date.now() - startedAt) / 1000);
     const memory = peakMemory(worker.pid);
     const ended = await lastFinished(redis);
     const state = await simulator.state();
     exactlyOnce(contestant, state, jobs);
-    return figures({ jobs, cpu, memory, state, arrivals: await simulator.arrivals(), wall: (ended - startedAt) / 1000 });
+    const wall = (ended - startedAt) / 1000;
+    return { ...figures({ jobs, cpu, memory, state, arrivals: await simulator.arrivals(), wall }), othersShare };
   } catch (error) {
     throw new Error(`${contestant.id}: ${error.message}\nits log:\n${worker.log()}`);
   } finally {
     await stop(worker);
   }
+}
+
+/** Which part of the machine processes had that are not of the bench, 0 to 1. */
+function share({ worker, redis, simulator, bench, machine }, seconds) {
+  const others = machine - worker - redis - simulator - bench;
+  return Math.max(0, others / (seconds * cpus().length));
 }
 
 /** Waits until no job is left; a failed job or a standstill is an error. */

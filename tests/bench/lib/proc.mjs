@@ -17,3 +17,11 @@ export function peakMemory(pid) {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
   return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)[1]) / 1024;
 }
+
+/** CPU seconds of the whole machine so far: what all processes together had. */
+export function machineCpuSeconds() {
+  // cpu user nice system idle iowait irq softirq steal; the last is the time that other guests of the host had.
+  const [line] = readFileSync('/proc/stat', 'utf8').split('\n', 1);
+  const [user, nice, system, , , irq, softirq, steal] = line.split(/\s+/).slice(1).map(Number);
+  return (user + nice + system + irq + softirq + steal) / TICKS;
+}

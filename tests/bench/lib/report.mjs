@@ -80,9 +80,10 @@ function compared(rows) {
 }
 
 /** Both tables as Markdown. */
-export function markdown({ settings, machine, unlimited, limited }) {
+export function markdown({ settings, machine, unlimited, limited, othersShare }) {
   const rounds = settings.rounds === 1 ? 'one round' : `median of ${settings.rounds} rounds (least–most)`;
-  return `${machine}. ${rounds[0].toUpperCase()}${rounds.slice(1)}.
+  const others = `Processes that are not of the bench had ${Math.round(othersShare.median * 100)} % of the machine`;
+  return `${machine}. ${rounds[0].toUpperCase()}${rounds.slice(1)}. ${others} (${Math.round(othersShare.most * 100)} % at most).
 
 **No limit, ${settings.concurrency} at once**, ${grouped(settings.jobs)} jobs a run (${grouped(settings.slowJobs)} for the last):
 
