@@ -80,7 +80,7 @@ pub async fn run(
     let redis = Redis::new(settings.redis.clone());
     let halt = CancellationToken::new();
     let _halt_too = halt.clone().drop_guard();
-    let breaker = Breaker::new(settings.hold, metrics.circuit_open.clone());
+    let breaker = Breaker::new(settings.hold, metrics.circuit.clone());
     let engine = engine(&settings, &redis, metrics.clone(), &breaker, halt.clone()).await?;
     let consumer = consumer(&settings, engine, breaker, metrics, halt);
     let keys = QueueKeys::new(&settings.prefix, &settings.queue);
