@@ -234,7 +234,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::api::CioPipelineSpec;
+    use crate::operator::test_support::pipeline;
 
     fn deployment(wanted: i32, ready: i32, observed: i64) -> Deployment {
         let value = json!({
@@ -316,11 +316,9 @@ mod tests {
 
     #[test]
     fn what_customer_io_refuses_is_said_with_where_to_mend_it() {
-        let spec: CioPipelineSpec = serde_json::from_value(json!({
-            "queue": {"redis": {"url": "redis://r"}},
-            "workspace": {"credentialsSecretRef": {"name": "keys", "siteIdKey": "s", "apiKeyKey": "k"}},
-        }))
-        .expect("a spec");
+        let workspace =
+            "  workspace: {credentialsSecretRef: {name: keys, siteIdKey: s, apiKeyKey: k}}\n";
+        let spec = pipeline(workspace).spec;
         for (delivery, expected, words) in [
             (Delivery::Unhindered, ("True", "NotRefused"), ""),
             (
