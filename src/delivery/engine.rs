@@ -7,6 +7,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Span;
 
 use super::Mode;
 use super::batch::{BatchLimits, Batcher, Entry};
@@ -72,7 +73,7 @@ impl Engine {
         Self { shared, tasks }
     }
 
-    /// Delivers one operation. `order` says where it stands among its user's: smaller goes first.
+    /// Delivers one operation; the current span is its job's. `order` says where it stands among its user's: smaller goes first.
     pub async fn deliver(&self, operation: Prepared, order: (u64, u64)) -> Outcome {
         let (reply, outcome) = oneshot::channel();
         let breaker = &self.shared.breaker;
@@ -150,6 +151,7 @@ fn entry(
             encoded,
             kind,
             enqueued_at_ms,
+            span: Span::current(),
             reply,
         },
     }

@@ -71,6 +71,9 @@ pub async fn run(
 ) -> Result<(), WorkerError> {
     let registry = Registry::new();
     let metrics = DeliveryMetrics::new(&registry)?;
+    if let Some(traces) = &settings.traces {
+        traces.register(&registry)?;
+    }
     let readiness = Readiness::default();
     let pages_end = CancellationToken::new();
     let _end_pages = pages_end.clone().drop_guard();

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bullmq::{Error, Job};
 use futures::FutureExt;
 use serde_json::Value;
+use tracing::{Instrument, Span};
 
 use super::failures::{Expected, Failures};
 use super::intake::Intake;
@@ -18,6 +19,8 @@ use crate::delivery::operation::Operation;
 use crate::delivery::outcome::Outcome;
 use crate::delivery::reason::Reason;
 use crate::delivery::refusal::Refusal;
+use crate::delivery::spans;
+use crate::queue::job::loggable_id;
 use crate::runtime::clock::Clock;
 
 /// What every job of a worker is processed with.
@@ -37,7 +40,9 @@ impl Processor {
     /// Processes `job`. A panic is a failed attempt: BullMQ's loop would hold on to the job for
     /// ever.
     pub(super) async fn process(&self, job: Job) -> Result<Value, Error> {
-        let work = AssertUnwindSafe(self.deliver(&job)).catch_unwind().await;
+        let span = span_of(&job);
+        let work = self.deliver(&job).instrument(span.clone());
+        let work = AssertUnwindSafe(work).catch_unwind().await;
         let outcome = work.unwrap_or_else(|_| {
             Outcome::Failed(Reason {
                 class: "panic",
@@ -46,6 +51,8 @@ impl Processor {
                 message: "an error in cio itself; its log says more".to_owned(),
             })
         });
+        spans::finish_job(&span, &outcome);
+        drop(span);
         self.answer(&job, outcome).await
     }
 
@@ -114,6 +121,14 @@ impl Processor {
         };
         self.failures.expect(job.id(), failure);
     }
+}
+
+fn span_of(job: &Job) -> Span {
+    let span = spans::job(operation(job), job.attempts_made() + 1);
+    if !span.is_disabled() {
+        span.record("job.id", &*loggable_id(job.id()));
+    }
+    span
 }
 
 /// A job's name where it is one of ours: any other is the producer's, and goes into no label.

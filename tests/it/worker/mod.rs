@@ -5,6 +5,8 @@ mod circuit;
 mod faults;
 mod life;
 pub(crate) mod receiver;
+#[cfg(feature = "otel")]
+mod traces;
 
 use std::collections::HashSet;
 use std::time::Duration;
