@@ -12,6 +12,7 @@ mod failures;
 mod health;
 mod intake;
 mod limit_store;
+mod origin;
 mod processor;
 pub mod settings;
 
@@ -26,6 +27,7 @@ use self::consumer::Consumer;
 use self::failures::Failures;
 use self::intake::Intake;
 use self::limit_store::RedisLimit;
+use self::origin::Origin;
 use self::processor::Processor;
 use self::settings::WorkerSettings;
 use crate::delivery::circuit::Breaker;
@@ -156,6 +158,7 @@ fn consumer(
         failures: Arc::clone(&failures),
         metrics,
         clock: Clock::system(),
+        origin: origin(settings),
     };
     Consumer {
         settings: settings.clone(),
@@ -166,4 +169,11 @@ fn consumer(
         failures,
         halt,
     }
+}
+
+/// Over a connection of its own: nothing else waits behind what is only for traces.
+fn origin(settings: &WorkerSettings) -> Option<Origin> {
+    settings.traces.as_ref()?;
+    let keys = QueueKeys::new(&settings.prefix, &settings.queue);
+    Some(Origin::new(Redis::new(settings.redis.clone()), keys))
 }

@@ -11,6 +11,7 @@ use tracing::{Instrument, Span};
 
 use super::failures::{Expected, Failures};
 use super::intake::Intake;
+use super::origin::Origin;
 use crate::delivery::Mode;
 use crate::delivery::encode::{JobRef, Prepared, prepare};
 use crate::delivery::engine::Engine;
@@ -22,6 +23,7 @@ use crate::delivery::refusal::Refusal;
 use crate::delivery::spans;
 use crate::queue::job::loggable_id;
 use crate::runtime::clock::Clock;
+use crate::runtime::traces;
 
 /// What every job of a worker is processed with.
 #[derive(Debug)]
@@ -34,13 +36,15 @@ pub(super) struct Processor {
     pub(super) failures: Arc<Failures>,
     pub(super) metrics: DeliveryMetrics,
     pub(super) clock: Clock,
+    /// Where traces are exported.
+    pub(super) origin: Option<Origin>,
 }
 
 impl Processor {
     /// Processes `job`. A panic is a failed attempt: BullMQ's loop would hold on to the job for
     /// ever.
     pub(super) async fn process(&self, job: Job) -> Result<Value, Error> {
-        let span = span_of(&job);
+        let span = self.span(&job).await;
         let work = self.deliver(&job).instrument(span.clone());
         let work = AssertUnwindSafe(work).catch_unwind().await;
         let outcome = work.unwrap_or_else(|_| {
@@ -54,6 +58,18 @@ impl Processor {
         spans::finish_job(&span, &outcome);
         drop(span);
         self.answer(&job, outcome).await
+    }
+
+    /// The job's span for traces, as a child of its producer's.
+    async fn span(&self, job: &Job) -> Span {
+        let span = spans::job(operation(job), job.attempts_made() + 1);
+        if let Some(origin) = &self.origin {
+            span.record("job.id", &*loggable_id(job.id()));
+            if let Some(producer) = origin.of(job.id()).await {
+                traces::parent(&span, &producer);
+            }
+        }
+        span
     }
 
     async fn deliver(&self, job: &Job) -> Outcome {
@@ -121,14 +137,6 @@ impl Processor {
         };
         self.failures.expect(job.id(), failure);
     }
-}
-
-fn span_of(job: &Job) -> Span {
-    let span = spans::job(operation(job), job.attempts_made() + 1);
-    if !span.is_disabled() {
-        span.record("job.id", &*loggable_id(job.id()));
-    }
-    span
 }
 
 /// A job's name where it is one of ours: any other is the producer's, and goes into no label.

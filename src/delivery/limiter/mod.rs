@@ -95,9 +95,9 @@ impl Limiter {
             let turn = self.reserve(wanted).await;
             turn.due().await;
             if turn.is_good() {
-                let waited = asked_at.elapsed();
-                self.metrics.wait.observe(waited.as_secs_f64());
-                return turn.after(waited);
+                let took = asked_at.elapsed();
+                self.metrics.wait.observe(took.as_secs_f64());
+                return turn.after(took);
             }
         }
     }

@@ -168,6 +168,44 @@ async fn jobs_and_requests_are_exported_and_nobody_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_producers_span_is_the_parent_of_its_jobs_and_decides_whether_it_is_sampled() {
+    let server = RedisServer::start();
+    let receiver = Receiver::start().await;
+    add(&queue(&server).await, many(3, 3)).await;
+    let client = redis::Client::open(server.url()).expect("a client");
+    let mut redis = client
+        .get_multiplexed_async_connection()
+        .await
+        .expect("a connection");
+    // As bullmq-otel writes it: the second job's producer is not sampled, the third has no trace.
+    let trace = "0af7651916cd43dd8448eb211c80319c";
+    for (job, flags) in [(1, "01"), (2, "00")] {
+        let metadata = json!({"traceparent": format!("00-{trace}-b7ad6b7169203331-{flags}")});
+        let options = json!({"attempts": 5, "tm": metadata.to_string()});
+        redis::cmd("HSET")
+            .arg(format!("bull:cio-events:{job}"))
+            .arg("opts")
+            .arg(options.to_string())
+            .exec_async(&mut redis)
+            .await
+            .expect("it to be written");
+    }
+    let collector = exported(&server, &receiver, &[], 3).await;
+    let spans = collector.spans();
+    let job = |id: &str| {
+        let mut jobs = spans.iter().filter(|(_, span)| span.name == "cio.job");
+        jobs.find(|(_, span)| attributes(&span.attributes)["job.id"] == id)
+    };
+    let (_, first) = job("1").expect("the span of job 1");
+    let hex = |bytes: &[u8]| -> String { bytes.iter().map(|it| format!("{it:02x}")).collect() };
+    assert_eq!(hex(&first.trace_id), trace);
+    assert_eq!(hex(&first.parent_span_id), "b7ad6b7169203331");
+    assert!(job("2").is_none());
+    let (_, third) = job("3").expect("the span of job 3");
+    assert!(third.parent_span_id.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_standard_variables_name_the_service_and_choose_what_is_sampled() {
     let server = RedisServer::start();
     let receiver = Receiver::start().await;
