@@ -34,6 +34,7 @@ pub struct TraceCounters {
 }
 
 impl TraceCounters {
+    #[cfg(feature = "otel")]
     fn new() -> Result<Self, prometheus::Error> {
         Ok(Self {
             exported: IntCounter::new(
@@ -93,7 +94,6 @@ mod without {
     ///
     /// # Errors
     /// Never.
-    #[expect(clippy::unnecessary_wraps, reason = "as where there is export")]
     pub fn from_environment(_: &'static str) -> Result<Option<(BoxedLayer, Exporting)>, String> {
         Ok(None)
     }

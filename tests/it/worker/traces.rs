@@ -197,9 +197,11 @@ async fn a_producers_span_is_the_parent_of_its_jobs_and_decides_whether_it_is_sa
         jobs.find(|(_, span)| attributes(&span.attributes)["job.id"] == id)
     };
     let (_, first) = job("1").expect("the span of job 1");
-    let hex = |bytes: &[u8]| -> String { bytes.iter().map(|it| format!("{it:02x}")).collect() };
-    assert_eq!(hex(&first.trace_id), trace);
-    assert_eq!(hex(&first.parent_span_id), "b7ad6b7169203331");
+    let number = |hex: &str| u128::from_str_radix(hex, 16).expect("hex digits");
+    let bytes = number(trace).to_be_bytes();
+    assert_eq!(first.trace_id, bytes);
+    let parent = number("b7ad6b7169203331").to_be_bytes();
+    assert_eq!(first.parent_span_id, parent[8..]);
     assert!(job("2").is_none());
     let (_, third) = job("3").expect("the span of job 3");
     assert!(third.parent_span_id.is_empty());
