@@ -9,6 +9,7 @@
 mod answer;
 pub mod auth;
 mod cache;
+pub mod circuit;
 mod documents;
 pub mod gate;
 mod groups;

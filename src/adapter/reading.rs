@@ -100,7 +100,12 @@ pub async fn read_depth(
 }
 
 async fn ask(client: &HttpClient, sidecar: SocketAddr, now: Timestamp) -> Result<Reading, Unknown> {
-    let request = Request::get(format!("http://{sidecar}/metrics"))
+    interpret(&page(client, sidecar).await?, now)
+}
+
+/// A pod's metrics, as text.
+pub(super) async fn page(client: &HttpClient, address: SocketAddr) -> Result<String, Unknown> {
+    let request = Request::get(format!("http://{address}/metrics"))
         .body(Full::<Bytes>::default())
         .map_err(|error| Unknown::SidecarUnreachable(error.to_string()))?;
     let answer = client
@@ -113,9 +118,8 @@ async fn ask(client: &HttpClient, sidecar: SocketAddr, now: Timestamp) -> Result
             answer.status
         )));
     }
-    let text = std::str::from_utf8(&answer.body)
-        .map_err(|_| Unknown::InvalidAnswer("the answer is not text".to_owned()))?;
-    interpret(text, now)
+    String::from_utf8(answer.body.into())
+        .map_err(|_| Unknown::InvalidAnswer("the answer is not text".to_owned()))
 }
 
 /// What a sidecar's metrics say about the depth.
@@ -151,7 +155,7 @@ fn sample(text: &str, name: &str) -> Result<Option<f64>, Unknown> {
 }
 
 /// The value on `NAME VALUE [TIME]` or `NAME{LABELS} VALUE [TIME]`.
-fn value(line: &str, name: &str) -> Option<f64> {
+pub(super) fn value(line: &str, name: &str) -> Option<f64> {
     let rest = line.strip_prefix(name)?;
     let after_labels = match rest.strip_prefix('{') {
         // A label's value may hold a brace, what follows the labels may not.

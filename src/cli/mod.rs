@@ -18,6 +18,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::runtime::logs;
+use crate::runtime::traces::{self, Exporting};
 
 /// The process succeeded.
 pub const EXIT_OK: u8 = 0;
@@ -71,9 +72,10 @@ pub enum CommandError {
 
 /// Runs the command; the one place that turns an error into words and a code.
 pub async fn run(cli: Cli) -> ExitCode {
-    if let Err(message) = logs::init(&cli.log) {
-        return report(&CommandError::Usage(message));
-    }
+    let exporting = match observe(&cli) {
+        Ok(exporting) => exporting,
+        Err(message) => return report(&CommandError::Usage(message)),
+    };
     let outcome = match cli.command {
         Command::Operator(command) => command.run().await,
         Command::Simulator(command) => command.run().await,
@@ -85,12 +87,23 @@ pub async fn run(cli: Cli) -> ExitCode {
         }
         Command::Metrics(command) => command.run().await,
         Command::Adapter(command) => command.run().await,
-        Command::Worker(command) => command.run().await,
+        Command::Worker(command) => command.run(exporting).await,
     };
     match outcome {
         Ok(()) => ExitCode::from(EXIT_OK),
         Err(error) => report(&error),
     }
+}
+
+/// Starts logging, and the export of a worker's traces where the environment asks for it.
+fn observe(cli: &Cli) -> Result<Option<Exporting>, String> {
+    let traces = match cli.command {
+        Command::Worker(_) => traces::from_environment("cio-worker")?,
+        _ => None,
+    };
+    let (layer, exporting) = traces.unzip();
+    logs::init(&cli.log, layer)?;
+    Ok(exporting)
 }
 
 fn report(error: &CommandError) -> ExitCode {

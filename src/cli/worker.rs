@@ -11,6 +11,7 @@ use super::settings::{QueueSettings, RedisSettings};
 use crate::delivery::Mode;
 use crate::delivery::client::{Endpoint, Region};
 use crate::delivery::credentials::{Credentials, CredentialsSource};
+use crate::runtime::traces::Exporting;
 use crate::runtime::{http_server, shutdown};
 use crate::worker::settings::{DEFAULT_HOLD, DeliverySettings, Locks, Retention, WorkerSettings};
 use crate::worker::{self, WorkerError};
@@ -133,19 +134,22 @@ struct Workspace {
 }
 
 impl Worker {
-    pub(super) async fn run(self) -> Result<(), CommandError> {
+    pub(super) async fn run(self, exporting: Option<Exporting>) -> Result<(), CommandError> {
         let port = self.port;
-        let settings = self.settings().await?;
+        let mut settings = self.settings().await?;
+        settings.traces = exporting.as_ref().map(Exporting::counters);
         let listener = http_server::bind(&format!("0.0.0.0:{port}"))
             .await
             .context("--port (CIO_METRICS_PORT)")?;
         let stop = shutdown::on_signals().context("install signal handlers")?;
-        worker::run(settings, listener, stop)
-            .await
-            .map_err(|error| match error {
-                WorkerError::Credentials(_) => CommandError::Usage(error.to_string()),
-                _ => CommandError::Failed(error.into()),
-            })
+        let ended = worker::run(settings, listener, stop).await;
+        if let Some(exporting) = exporting {
+            exporting.finish().await;
+        }
+        ended.map_err(|error| match error {
+            WorkerError::Credentials(_) => CommandError::Usage(error.to_string()),
+            _ => CommandError::Failed(error.into()),
+        })
     }
 
     async fn settings(self) -> Result<WorkerSettings, CommandError> {
@@ -173,6 +177,7 @@ impl Worker {
             hold: DEFAULT_HOLD,
             grace: self.grace,
             health_log: self.queue_health_log,
+            traces: None,
         })
     }
 

@@ -7,6 +7,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Span;
 
 use super::Mode;
 use super::batch::{BatchLimits, Batcher, Entry};
@@ -173,6 +174,7 @@ fn entry(
             encoded,
             kind,
             enqueued_at_ms,
+            span: Span::current(),
             reply,
         },
     }

@@ -1,5 +1,7 @@
 //! The numbers of delivery and of the limit.
 
+mod circuit;
+
 use std::time::Duration;
 
 use prometheus::{
@@ -7,8 +9,10 @@ use prometheus::{
     Registry,
 };
 
+pub use self::circuit::CircuitMetrics;
 use super::operation::Kind;
 use super::outcome::Outcome;
+use crate::runtime::clock::Clock;
 use crate::runtime::http_client::{Answer, TransportError};
 
 const SECONDS: [f64; 11] = [
@@ -31,8 +35,8 @@ pub struct DeliveryMetrics {
     batch: Histogram,
     /// Bytes of operations that are being delivered.
     pub in_flight_bytes: IntGauge,
-    /// 1 while nothing can be delivered.
-    pub circuit_open: IntGauge,
+    /// The circuit's own.
+    pub circuit: CircuitMetrics,
     /// The limit's own.
     pub limit: LimitMetrics,
 }
@@ -87,13 +91,7 @@ impl DeliveryMetrics {
                     "Bytes of operations that are being delivered",
                 )?,
             )?,
-            circuit_open: register(
-                registry,
-                IntGauge::new(
-                    "cio_delivery_circuit_open",
-                    "1 while no jobs are taken because Customer.io takes none, else 0",
-                )?,
-            )?,
+            circuit: CircuitMetrics::new(registry, Clock::system())?,
             limit: LimitMetrics::new(registry)?,
         })
     }

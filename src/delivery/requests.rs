@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::Span;
 
 use super::circuit::{Breaker, Failure, Judgement, Order};
 use super::client::TrackClient;
@@ -16,7 +17,7 @@ use super::metrics::DeliveryMetrics;
 use super::operation::Kind;
 use super::outcome::{Outcome, Verdict, decide};
 use super::reason::Reason;
-use super::retry;
+use super::{retry, spans};
 use crate::runtime::clock::Clock;
 
 /// What the engine sends with.
@@ -44,6 +45,8 @@ pub(super) struct Waiting {
     pub(super) encoded: Encoded,
     pub(super) kind: Kind,
     pub(super) enqueued_at_ms: u64,
+    /// Its job's, for traces.
+    pub(super) span: Span,
     pub(super) reply: oneshot::Sender<Outcome>,
 }
 
@@ -169,11 +172,11 @@ impl Requests {
         let call = call_of(&part.operations);
         loop {
             let in_turn = self.unless_broken(part.probe, self.in_turn(turn.take()));
-            if in_turn.await.is_none() {
+            let Some(waited) = in_turn.await else {
                 return Settled::All(Outcome::Returned);
-            }
+            };
             let sent_at = self.breaker.successes();
-            let verdict = self.send(&call, part.operations.len()).await;
+            let verdict = self.send(&call, &part.operations, waited).await;
             self.learn(part, &verdict);
             let (after, throttled, reason) = match verdict {
                 Verdict::Accepted { rejected } => return Settled::Accepted(rejected),
@@ -273,18 +276,23 @@ impl Requests {
         }
     }
 
-    async fn in_turn(&self, turn: Option<Turn>) {
-        if !turn.is_some_and(|turn| turn.is_good()) {
-            self.turn(1).await;
-        }
+    /// Waits for a good turn, and says how long that took.
+    async fn in_turn(&self, turn: Option<Turn>) -> Duration {
+        let turn = match turn {
+            Some(turn) if turn.is_good() => Some(turn),
+            _ => self.turn(1).await,
+        };
+        turn.map_or(Duration::ZERO, |turn| turn.waited)
     }
 
-    async fn send(&self, call: &Call, operations: usize) -> Verdict {
+    async fn send(&self, call: &Call, operations: &[Waiting], waited: Duration) -> Verdict {
+        let span = spans::request(call, operations.iter().map(|it| &it.span), waited);
         let sent = Instant::now();
         let reply = self.client.send(call).await;
         self.metrics
-            .request(reply.as_ref(), sent.elapsed(), operations);
-        decide(operations, reply.as_ref(), self.clock.now())
+            .request(reply.as_ref(), sent.elapsed(), operations.len());
+        spans::finish_request(&span, reply.as_ref());
+        decide(operations.len(), reply.as_ref(), self.clock.now())
     }
 }
 

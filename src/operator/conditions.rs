@@ -6,7 +6,12 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
+use crate::adapter::circuit::{Delivery, Refused};
 use crate::adapter::reading::{Reading, Unknown};
+use crate::api::pipeline::Workspace;
+
+/// Why `Delivering` is False, and with it `Ready`: Customer.io does not know site id and key.
+pub(super) const CREDENTIALS_REFUSED: &str = "CredentialsRefused";
 
 /// A condition before it has a time: type, status, reason, message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,6 +127,56 @@ fn inactive(hpa: &HorizontalPodAutoscaler) -> Option<(String, String)> {
     Some((reason, found.message.clone().unwrap_or_default()))
 }
 
+/// `Delivering`: does Customer.io take what the workers send?
+pub(super) fn delivering(delivery: &Delivery, workspace: &Workspace) -> Finding {
+    let secret = &workspace.credentials_secret_ref;
+    let (status, reason, message) = match delivery {
+        Delivery::Unhindered => (
+            "True",
+            "NotRefused",
+            "no worker is kept from delivering by Customer.io".to_owned(),
+        ),
+        Delivery::Refused(Refused::Credentials) => (
+            "False",
+            CREDENTIALS_REFUSED,
+            format!(
+                "Customer.io refuses the credentials: no jobs are taken, and none uses an attempt; \
+                 check {} and {} in the Secret {}, and spec.workspace.region",
+                secret.site_id_key, secret.api_key_key, secret.name
+            ),
+        ),
+        Delivery::Refused(Refused::Region) => (
+            "False",
+            CREDENTIALS_REFUSED,
+            format!(
+                "Customer.io redirects to another region: no jobs are taken, and none uses an \
+                 attempt; check spec.workspace.region, and {} in the Secret {}",
+                secret.site_id_key, secret.name
+            ),
+        ),
+        Delivery::Unavailable => (
+            "False",
+            "CustomerIoUnavailable",
+            "Customer.io does not answer as it should: no jobs are taken, and none uses an attempt; \
+             it is tried now and then, and delivery goes on by itself"
+                .to_owned(),
+        ),
+        Delivery::NotAsked => (
+            "Unknown",
+            "NoWorkerToAsk",
+            "no worker of cio's own image runs; another image does not tell".to_owned(),
+        ),
+        Delivery::NoAnswer => (
+            "Unknown",
+            "WorkerUnreachable",
+            "no worker answered on its port worker-metrics; a NetworkPolicy may be in the way of \
+             the operator"
+                .to_owned(),
+        ),
+    };
+    Finding::new("Delivering", status, reason, message)
+}
+
 /// A container that cannot start for want of something it names, such as a Secret.
 pub(super) fn missing_secret(pods: &[Pod]) -> Option<String> {
     pods.iter()
@@ -179,6 +234,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::operator::test_support::pipeline;
 
     fn deployment(wanted: i32, ready: i32, observed: i64) -> Deployment {
         let value = json!({
@@ -256,6 +312,37 @@ mod tests {
         assert_eq!(missing_secret(std::slice::from_ref(&other)), None);
         let found = missing_secret(&[other, missing]);
         assert_eq!(found.as_deref(), Some("secret \"customerio\" not found"));
+    }
+
+    #[test]
+    fn what_customer_io_refuses_is_said_with_where_to_mend_it() {
+        let workspace =
+            "  workspace: {credentialsSecretRef: {name: keys, siteIdKey: s, apiKeyKey: k}}\n";
+        let spec = pipeline(workspace).spec;
+        for (delivery, expected, words) in [
+            (Delivery::Unhindered, ("True", "NotRefused"), ""),
+            (
+                Delivery::Refused(Refused::Credentials),
+                ("False", "CredentialsRefused"),
+                "check s and k in the Secret keys",
+            ),
+            (
+                Delivery::Refused(Refused::Region),
+                ("False", "CredentialsRefused"),
+                "check spec.workspace.region",
+            ),
+            (
+                Delivery::Unavailable,
+                ("False", "CustomerIoUnavailable"),
+                "goes on by itself",
+            ),
+            (Delivery::NotAsked, ("Unknown", "NoWorkerToAsk"), ""),
+            (Delivery::NoAnswer, ("Unknown", "WorkerUnreachable"), ""),
+        ] {
+            let found = delivering(&delivery, &spec.workspace);
+            assert_eq!((found.status, found.reason.as_str()), expected);
+            assert!(found.message.contains(words), "{}", found.message);
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use futures::try_join;
+use futures::{join, try_join};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 
 use super::build::{pipeline_selector, pod_monitor_resource};
 use super::error::Error;
+use crate::adapter::circuit::{self, Delivery};
 use crate::adapter::{pods, reading};
 use crate::api::CioPipeline;
 use crate::runtime::clock::Clock;
@@ -30,6 +31,8 @@ pub(super) struct Observed {
     pub(super) pods: Vec<Pod>,
     /// The queue's depth, as a sidecar tells it.
     pub(super) depth: Result<reading::Reading, reading::Unknown>,
+    /// What the workers say of Customer.io.
+    pub(super) delivery: Delivery,
 }
 
 impl Observed {
@@ -65,7 +68,8 @@ impl Observed {
     }
 }
 
-/// Reads everything that belongs to `pipeline`, and asks a sidecar for the depth.
+/// Reads everything that belongs to `pipeline`, and asks a sidecar for the depth and the workers
+/// about Customer.io.
 pub(super) async fn dereference(
     client: &Client,
     http: &HttpClient,
@@ -100,7 +104,11 @@ pub(super) async fn dereference(
         list_pods(client, &namespace, &pipeline_name),
     )?;
     let sidecars: Vec<_> = pods.iter().filter_map(pods::sidecar).collect();
-    let depth = reading::read_depth(http, &sidecars, clock.now()).await;
+    let workers: Vec<_> = pods.iter().filter_map(pods::worker).collect();
+    let (depth, delivery) = join!(
+        reading::read_depth(http, &sidecars, clock.now()),
+        circuit::read_delivery(http, &workers),
+    );
     Ok(Observed {
         service_account,
         disruption_budget,
@@ -109,6 +117,7 @@ pub(super) async fn dereference(
         pod_monitor,
         pods,
         depth,
+        delivery,
     })
 }
 

@@ -1,6 +1,7 @@
 //! Steps 5 and 6: what was found → status (pure), and its one write (IO), if the picture changed.
 
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
@@ -13,7 +14,7 @@ use super::conditions::{self, Finding};
 use super::dereference::Observed;
 use super::error::Error;
 use super::validate::{Refusal, Validated};
-use crate::api::{CioPipeline, CioPipelineStatus};
+use crate::api::{CioPipeline, CioPipelineSpec, CioPipelineStatus};
 
 /// The status of a pipeline that was applied.
 pub(super) fn compute(
@@ -29,7 +30,7 @@ pub(super) fn compute(
     let findings = if suspended {
         suspended_findings(applied)
     } else {
-        running_findings(pipeline.spec.autoscaling.min_replicas, observed, applied)
+        running_findings(&pipeline.spec, observed, applied)
     };
     CioPipelineStatus {
         observed_generation: generation,
@@ -66,12 +67,18 @@ pub(super) fn refused(
     status
 }
 
-fn running_findings(min_replicas: i32, observed: &Observed, applied: &Applied) -> Vec<Finding> {
+fn running_findings(
+    spec: &CioPipelineSpec,
+    observed: &Observed,
+    applied: &Applied,
+) -> Vec<Finding> {
+    let min_replicas = spec.autoscaling.min_replicas;
     let available = conditions::available(&applied.deployment, min_replicas);
     let progressing = conditions::progressing(&applied.deployment);
     let metrics = conditions::metrics_available(&observed.depth, applied.hpa.as_ref());
-    let ready = ready(observed, &available, &progressing);
-    vec![ready, available, progressing, metrics]
+    let delivering = conditions::delivering(&observed.delivery, &spec.workspace);
+    let ready = ready(&observed.pods, &available, &progressing, &delivering);
+    vec![ready, available, progressing, metrics, delivering]
 }
 
 fn suspended_findings(applied: &Applied) -> Vec<Finding> {
@@ -86,15 +93,27 @@ fn suspended_findings(applied: &Applied) -> Vec<Finding> {
             "Suspended",
             "there is no pod to ask",
         ),
+        Finding::new("Delivering", "False", "Suspended", message),
     ]
 }
 
 /// The summary: what keeps jobs from being delivered, the most telling first.
-fn ready(observed: &Observed, available: &Finding, progressing: &Finding) -> Finding {
-    if let Some(message) = conditions::missing_secret(&observed.pods) {
+fn ready(
+    pods: &[Pod],
+    available: &Finding,
+    progressing: &Finding,
+    delivering: &Finding,
+) -> Finding {
+    if let Some(message) = conditions::missing_secret(pods) {
         let message =
             format!("a pod cannot start: {message}; create the Secret or correct its name");
         return Finding::new("Ready", "False", "SecretMissing", message);
+    }
+    // Only the user can mend it. While Customer.io does not answer there is nothing to mend here:
+    // `Delivering` says so.
+    if delivering.reason == conditions::CREDENTIALS_REFUSED {
+        let (reason, message) = (delivering.reason.clone(), delivering.message.clone());
+        return Finding::new("Ready", "False", reason, message);
     }
     if progressing.reason == "ProgressDeadlineExceeded" {
         let message = progressing.message.clone();
@@ -212,6 +231,38 @@ mod tests {
             ..before.clone()
         };
         assert!(worth_writing(&before, &after));
+    }
+
+    #[test]
+    fn ready_says_what_keeps_jobs_from_being_delivered_and_only_the_user_can_mend() {
+        let finding = |status, reason: &str| Finding::new("", status, reason, "");
+        let rolled_out = finding("False", "RolloutComplete");
+        let stuck = finding("False", "ProgressDeadlineExceeded");
+        let enough = finding("True", "MinimumReplicasAvailable");
+        let few = finding("False", "MinimumReplicasUnavailable");
+        let delivering = finding("True", "NotRefused");
+        let refused = finding("False", "CredentialsRefused");
+        let down = finding("False", "CustomerIoUnavailable");
+        for (available, progressing, delivering, expected) in [
+            (&enough, &rolled_out, &delivering, ("True", "PodsReady")),
+            (&enough, &rolled_out, &down, ("True", "PodsReady")),
+            (
+                &enough,
+                &rolled_out,
+                &refused,
+                ("False", "CredentialsRefused"),
+            ),
+            (&few, &stuck, &refused, ("False", "CredentialsRefused")),
+            (
+                &few,
+                &rolled_out,
+                &down,
+                ("False", "MinimumReplicasUnavailable"),
+            ),
+        ] {
+            let found = ready(&[], available, progressing, delivering);
+            assert_eq!((found.status, found.reason.as_str()), expected);
+        }
     }
 
     #[test]

@@ -2,33 +2,40 @@
 
 use std::io::{self, IsTerminal};
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{FilterExt, filter_fn};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
+
+use super::traces::{BoxedLayer, TARGET};
 
 /// What `CIO_LOG` means when it is not set. The BullMQ crate logs job ids as they are, and a custom
 /// one may be somebody's e-mail address; its errors reach us as events.
 pub const DEFAULT_FILTER: &str = "info,kube_client=warn,bullmq=off,tower=warn,hyper=warn";
 
 /// Starts logging with a filter in `tracing`'s directive syntax, for example `debug` or
-/// `info,cio_operator::worker=debug`.
+/// `info,cio_operator::worker=debug`. `traces` gets the spans of its target.
 ///
 /// # Errors
 /// The sentence for the user when the filter cannot be read.
-pub fn init(filter: &str) -> Result<(), String> {
+pub fn init(filter: &str, traces: Option<BoxedLayer>) -> Result<(), String> {
     let filter = EnvFilter::try_new(filter).map_err(|error| {
         format!("CIO_LOG: cannot read {filter:?}: {error}; write for example CIO_LOG=info")
     })?;
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr);
-    if io::stderr().is_terminal() {
-        builder.compact().init();
+    // Spans for OpenTelemetry are none of the logs, whatever the filter says.
+    let filter = filter.and(filter_fn(|metadata| metadata.target() != TARGET));
+    let logs = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+    let logs = if io::stderr().is_terminal() {
+        logs.compact().with_filter(filter).boxed()
     } else {
-        builder
-            .json()
+        logs.json()
             .flatten_event(true)
             .with_current_span(true)
             .with_span_list(false)
-            .init();
-    }
+            .with_filter(filter)
+            .boxed()
+    };
+    let layers: Vec<_> = [Some(logs), traces].into_iter().flatten().collect();
+    tracing_subscriber::registry().with(layers).init();
     Ok(())
 }

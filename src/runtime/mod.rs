@@ -12,3 +12,4 @@ pub mod http_server;
 pub mod logs;
 pub mod shutdown;
 pub mod tls;
+pub mod traces;

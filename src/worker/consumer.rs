@@ -248,6 +248,8 @@ impl Consumer {
             name: &name,
             data: json.as_ref(),
             timestamp_ms: ticket.timestamp_ms,
+            attempts_made: ticket.attempts_made,
+            telemetry: ticket.policy.telemetry.as_deref(),
         });
         let done = move |outcome| {
             let (ending, failure) = ending(&name, outcome);
@@ -259,10 +261,7 @@ impl Consumer {
                 held,
             }
         };
-        match submitted {
-            Ok(submitted) => state.pending.push(submitted.outcome().map(done).boxed()),
-            Err(outcome) => state.done.push(done(outcome)),
-        }
+        state.pending.push(submitted.outcome().map(done).boxed());
     }
 
     /// Ends when there may be jobs again, at the latest after `longest`.

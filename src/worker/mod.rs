@@ -75,6 +75,9 @@ pub async fn run(
 ) -> Result<(), WorkerError> {
     let registry = Registry::new();
     let metrics = DeliveryMetrics::new(&registry)?;
+    if let Some(traces) = &settings.traces {
+        traces.register(&registry)?;
+    }
     let readiness = Readiness::default();
     let pages_end = CancellationToken::new();
     let _end_pages = pages_end.clone().drop_guard();
@@ -84,7 +87,7 @@ pub async fn run(
     let redis = Redis::new(settings.redis.clone());
     let halt = CancellationToken::new();
     let _halt_too = halt.clone().drop_guard();
-    let breaker = Breaker::new(settings.hold, metrics.circuit_open.clone());
+    let breaker = Breaker::new(settings.hold, metrics.circuit.clone());
     let engine = engine(&settings, &redis, metrics.clone(), &breaker, halt.clone()).await?;
     let consumer = consumer(&settings, &redis, engine, breaker, metrics, halt);
     let keys = QueueKeys::new(&settings.prefix, &settings.queue);

@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde_json::Value;
+use tracing::Span;
 
 use super::failures::Failure;
 use crate::delivery::Mode;
@@ -13,7 +14,10 @@ use crate::delivery::operation::Operation;
 use crate::delivery::outcome::Outcome;
 use crate::delivery::reason::Reason;
 use crate::delivery::refusal::Refusal;
+use crate::delivery::spans;
+use crate::queue::job::loggable_id;
 use crate::queue::jobs::finish::Ending;
+use crate::runtime::traces;
 
 /// What every job of a worker is processed with.
 #[derive(Debug, Clone)]
@@ -34,20 +38,46 @@ pub(super) struct Written<'a> {
     pub(super) data: Option<&'a Value>,
     /// When it was added, in ms since the Unix epoch.
     pub(super) timestamp_ms: u64,
+    /// Attempts before this one.
+    pub(super) attempts_made: u32,
+    /// What its producer's telemetry wrote into its options.
+    pub(super) telemetry: Option<&'a str>,
+}
+
+/// A job in the engine's hands.
+#[derive(Debug)]
+pub(super) struct Job {
+    submitted: Result<Submitted, Outcome>,
+    span: Span,
+}
+
+impl Job {
+    /// Waits until it is settled.
+    pub(super) async fn outcome(self) -> Outcome {
+        let outcome = match self.submitted {
+            Ok(submitted) => submitted.outcome().await,
+            Err(outcome) => outcome,
+        };
+        spans::finish_job(&self.span, &outcome);
+        outcome
+    }
 }
 
 impl Processor {
-    /// Hands `job` to the engine, or says at once what became of it. A panic is a failed attempt:
-    /// it must not take the other jobs with it.
-    pub(super) fn submit(&self, job: Written<'_>) -> Result<Submitted, Outcome> {
-        let prepared = match catch_unwind(AssertUnwindSafe(|| self.prepare(job))) {
-            Ok(Ok(prepared)) => prepared,
-            Ok(Err(refusal)) => return Err(self.refused(job, Outcome::Rejected(refusal.into()))),
-            Err(_) => return Err(self.refused(job, Outcome::Failed(panicked()))),
+    /// Hands `job` to the engine. A panic is a failed attempt: it must not take the other jobs with
+    /// it.
+    pub(super) fn submit(&self, job: Written<'_>) -> Job {
+        let span = span(job);
+        let submitted = match catch_unwind(AssertUnwindSafe(|| self.prepare(job))) {
+            Ok(Ok(prepared)) => {
+                // BullMQ counts its ids up; a custom one says nothing of the order.
+                let order = (job.timestamp_ms, job.id.parse().unwrap_or(0));
+                Ok(span.in_scope(|| self.engine.submit(prepared, order)))
+            }
+            Ok(Err(refusal)) => Err(self.refused(job, Outcome::Rejected(refusal.into()))),
+            Err(_) => Err(self.refused(job, Outcome::Failed(panicked()))),
         };
-        // BullMQ counts its ids up; a custom one says nothing of the order.
-        let order = (job.timestamp_ms, job.id.parse().unwrap_or(0));
-        Ok(self.engine.submit(prepared, order))
+        Job { submitted, span }
     }
 
     fn prepare(&self, job: Written<'_>) -> Result<Prepared, Refusal> {
@@ -64,6 +94,18 @@ impl Processor {
         self.metrics.job(operation(job.name), &outcome);
         outcome
     }
+}
+
+/// The job's span for traces, a child of its producer's.
+fn span(job: Written<'_>) -> Span {
+    let span = spans::job(operation(job.name), job.attempts_made.saturating_add(1));
+    if !span.is_disabled() {
+        span.record("job.id", &*loggable_id(job.id));
+        if let Some(telemetry) = job.telemetry {
+            traces::parent(&span, telemetry);
+        }
+    }
+    span
 }
 
 fn panicked() -> Reason {

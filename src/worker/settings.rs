@@ -8,6 +8,7 @@ use crate::delivery::credentials::CredentialsSource;
 pub use crate::queue::jobs::finish::Retention;
 use crate::queue::names::{Prefix, QueueName};
 use crate::queue::source::RedisSource;
+use crate::runtime::traces::TraceCounters;
 
 /// In batch mode so many jobs are held for each request in flight: enough to fill it with jobs of
 /// usual size, no matter how small they are.
@@ -38,6 +39,8 @@ pub struct WorkerSettings {
     pub grace: Duration,
     /// Whether to log the queue's counts every 30 seconds.
     pub health_log: bool,
+    /// What becomes of spans, where they are exported.
+    pub traces: Option<TraceCounters>,
 }
 
 /// How jobs are delivered.

@@ -157,11 +157,11 @@ impl Process {
             name: job.name(),
             data: Some(job.data()),
             timestamp_ms: job.timestamp(),
+            attempts_made: job.attempts_made(),
+            // The crate does not pass it on.
+            telemetry: None,
         };
-        let outcome = match self.processor.submit(written) {
-            Ok(submitted) => submitted.outcome().await,
-            Err(outcome) => outcome,
-        };
+        let outcome = self.processor.submit(written).outcome().await;
         let (ending, failure) = ending(job.name(), outcome);
         if let Some(failure) = failure {
             let attempt = job.attempts_made() + 1;

@@ -9,6 +9,9 @@ use super::PIPELINE_LABEL;
 
 /// The name of the sidecar among the init containers, and of its port.
 const SIDECAR: &str = "metrics";
+/// The worker's container, and the port of its pages: only our own image has them.
+const WORKER: &str = "worker";
+const WORKER_PORT: &str = "worker-metrics";
 /// Where the sidecar listens when its container names no port.
 const DEFAULT_PORT: u16 = 9100;
 
@@ -59,8 +62,27 @@ pub fn sidecar(pod: &Pod) -> Option<SocketAddr> {
     if is_terminating(pod) || !made_by_replica_set(pod) || !sidecar_is_ready(pod) {
         return None;
     }
-    let address: IpAddr = pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok()?;
-    Some(SocketAddr::new(address, port(pod)))
+    Some(SocketAddr::new(address(pod)?, port(pod)))
+}
+
+/// Where a pod's worker can be asked, if it can: it is our own, and it runs. Whether it is ready
+/// does not matter.
+pub fn worker(pod: &Pod) -> Option<SocketAddr> {
+    if is_terminating(pod) || !is_running(pod) || !made_by_replica_set(pod) {
+        return None;
+    }
+    let containers = &pod.spec.as_ref()?.containers;
+    let worker = containers
+        .iter()
+        .find(|container| container.name == WORKER)?;
+    Some(SocketAddr::new(
+        address(pod)?,
+        named_port(worker, WORKER_PORT)?,
+    ))
+}
+
+fn address(pod: &Pod) -> Option<IpAddr> {
+    pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok()
 }
 
 fn made_by_replica_set(pod: &Pod) -> bool {
@@ -87,12 +109,14 @@ fn port(pod: &Pod) -> u16 {
         .into_iter()
         .flatten()
         .find(|container| container.name == SIDECAR);
-    sidecar.and_then(named_port).unwrap_or(DEFAULT_PORT)
+    sidecar
+        .and_then(|sidecar| named_port(sidecar, SIDECAR))
+        .unwrap_or(DEFAULT_PORT)
 }
 
-fn named_port(container: &Container) -> Option<u16> {
+fn named_port(container: &Container, name: &str) -> Option<u16> {
     let mut ports = container.ports.iter().flatten();
-    let port = ports.find(|port| port.name.as_deref() == Some(SIDECAR))?;
+    let port = ports.find(|port| port.name.as_deref() == Some(name))?;
     u16::try_from(port.container_port).ok()
 }
 
@@ -220,6 +244,38 @@ pub(super) mod tests {
         assert_eq!(pod.sidecar, Some("10.244.0.7:9100".parse().unwrap()));
         let pod = trimmed(|p| p["status"]["podIP"] = json!("fd00::7"));
         assert_eq!(pod.sidecar, Some("[fd00::7]:9200".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_worker_is_asked_where_it_is_our_own_and_runs() {
+        type Change = fn(&mut Value);
+        let ours =
+            json!({"name": "worker", "ports": [{"name": "worker-metrics", "containerPort": 9101}]});
+        let cases: [(&str, Change, Option<&str>); 4] = [
+            ("ours", |_| {}, Some("10.244.0.7:9101")),
+            (
+                "another image",
+                |p| p["spec"]["containers"][0]["ports"] = json!([]),
+                None,
+            ),
+            ("pending", |p| p["status"]["phase"] = json!("Pending"), None),
+            (
+                "made by hand",
+                |p| p["metadata"]["ownerReferences"] = json!([]),
+                None,
+            ),
+        ];
+        for (name, change, expected) in cases {
+            let mut pod = pod();
+            pod["spec"]["containers"] = json!([ours]);
+            change(&mut pod);
+            let found = worker(&serde_json::from_value(pod).unwrap());
+            assert_eq!(
+                found.map(|it| it.to_string()).as_deref(),
+                expected,
+                "{name}"
+            );
+        }
     }
 
     #[test]

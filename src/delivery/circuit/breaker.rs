@@ -3,10 +3,10 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use prometheus::IntGauge;
 use tokio::sync::watch;
 
 use super::{Admission, Circuit, Failure, Judgement, Order, Phase};
+use crate::delivery::metrics::CircuitMetrics;
 use crate::delivery::reason::Reason;
 use crate::runtime::backoff::Backoff;
 
@@ -36,7 +36,7 @@ pub struct Breaker {
 #[derive(Debug)]
 struct Inner {
     backoff: Backoff,
-    gauge: IntGauge,
+    metrics: CircuitMetrics,
     state: Mutex<State>,
     said: watch::Sender<Circumstance>,
 }
@@ -49,9 +49,9 @@ struct State {
 }
 
 impl Breaker {
-    /// A closed one, which waits up to `longest` before a probe, and shows in `gauge` whether it
-    /// is open.
-    pub fn new(longest: Duration, gauge: IntGauge) -> Self {
+    /// A closed one, which waits up to `longest` before a probe, and shows in `metrics` whether it
+    /// is open, and why.
+    pub fn new(longest: Duration, metrics: CircuitMetrics) -> Self {
         let backoff = Backoff {
             first: longest / FIRST_WAIT,
             most: longest,
@@ -62,7 +62,7 @@ impl Breaker {
         };
         let inner = Inner {
             backoff,
-            gauge,
+            metrics,
             state: Mutex::new(state),
             said: watch::Sender::default(),
         };
@@ -102,11 +102,13 @@ impl Breaker {
         users: impl ExactSizeIterator<Item = &'a str>,
         probe: bool,
     ) {
+        self.inner.metrics.answered();
         self.change(|state| state.circuit.succeeded(users, probe));
     }
 
     /// The probe was told to slow down: Customer.io is there.
     pub(in crate::delivery) fn throttled(&self) {
+        self.inner.metrics.answered();
         self.change(|state| state.circuit.close());
     }
 
@@ -155,6 +157,7 @@ impl Breaker {
         let asked = asked.unwrap_or_default().min(MAX_ASKED);
         let wait = self.inner.backoff.delay(state.circuit.opened()).max(asked);
         state.wait = wait;
+        self.inner.metrics.opened(reason.class);
         if state.circuit.opened() == 1 {
             say_open(reason);
         }
@@ -172,9 +175,8 @@ impl Breaker {
         let before = *self.inner.said.borrow();
         if now != before {
             self.inner.said.send_replace(now);
-            let open = now != Circumstance::Deliverable;
-            self.inner.gauge.set(open.into());
-            if !open {
+            if now == Circumstance::Deliverable {
+                self.inner.metrics.closed();
                 tracing::info!("Customer.io takes requests again; jobs are taken");
             }
         }
@@ -208,7 +210,10 @@ fn say_open(reason: &Reason) {
 
 #[cfg(test)]
 mod tests {
+    use prometheus::Registry;
+
     use super::*;
+    use crate::runtime::clock::Clock;
 
     fn failure(probe: bool) -> Failure {
         Failure {
@@ -221,24 +226,30 @@ mod tests {
 
     #[test]
     fn it_waits_as_long_as_the_answer_asks_and_shows_whether_it_is_open() {
-        let gauge = IntGauge::new("open", "open").unwrap();
-        let breaker = Breaker::new(Duration::from_secs(30), gauge.clone());
+        let metrics = CircuitMetrics::new(&Registry::new(), Clock::system()).unwrap();
+        let breaker = Breaker::new(Duration::from_secs(30), metrics.clone());
         let reason = Reason::new("unavailable", "down");
         let circumstance = breaker.circumstance();
         let asked = Duration::from_secs(40);
 
         breaker.failed(&failure(false), &reason, Some(asked));
         assert_eq!(*circumstance.borrow(), Circumstance::Down(asked));
-        assert_eq!((gauge.get(), breaker.is_open()), (1, true));
+        assert_eq!(
+            (metrics.is_open("unavailable"), breaker.is_open()),
+            (true, true)
+        );
         assert_eq!(breaker.aside(None), Duration::from_secs(50));
         breaker.probe();
         assert_eq!(*circumstance.borrow(), Circumstance::Probing);
-        assert_eq!((gauge.get(), breaker.is_open()), (1, false));
+        assert_eq!(
+            (metrics.is_open("unavailable"), breaker.is_open()),
+            (true, false)
+        );
         breaker.failed(&failure(true), &reason, Some(MAX_ASKED * 2));
         assert_eq!(*circumstance.borrow(), Circumstance::Down(MAX_ASKED));
         breaker.probe();
         breaker.succeeded(["u"].into_iter(), true);
         assert_eq!(*circumstance.borrow(), Circumstance::Deliverable);
-        assert_eq!(gauge.get(), 0);
+        assert!(!metrics.is_open("unavailable"));
     }
 }

@@ -95,8 +95,9 @@ impl Limiter {
             let turn = self.reserve(wanted).await;
             turn.due().await;
             if turn.is_good() {
-                self.metrics.wait.observe(asked_at.elapsed().as_secs_f64());
-                return turn;
+                let took = asked_at.elapsed();
+                self.metrics.wait.observe(took.as_secs_f64());
+                return turn.after(took);
             }
         }
     }

@@ -15,9 +15,16 @@ const GOOD_FOR: Duration = Duration::from_millis(10);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Turn {
     at: Instant,
+    /// How long it was waited for.
+    pub waited: Duration,
 }
 
 impl Turn {
+    /// The same, waited for so long.
+    pub(super) fn after(self, waited: Duration) -> Self {
+        Self { waited, ..self }
+    }
+
     /// Waits for its time, finer than the timer's millisecond.
     pub(super) async fn due(&self) {
         tokio::time::sleep_until(self.at).await;
@@ -58,6 +65,7 @@ impl Turns {
         };
         let turns = (0..reply.granted).map(|n| Turn {
             at: first + reply.interval * n,
+            waited: Duration::ZERO,
         });
         self.reserved.extend(turns);
     }

@@ -25,6 +25,8 @@ pub struct Policy {
     pub keep_completed: Option<Keep>,
     /// Likewise.
     pub keep_failed: Option<Keep>,
+    /// What its producer's telemetry wrote: its span, as JSON.
+    pub telemetry: Option<String>,
 }
 
 /// The pause between two attempts.
@@ -61,6 +63,7 @@ impl Policy {
             stacks: size(opts.get("stackTraceLimit")),
             keep_completed: keep(opts.get("removeOnComplete")),
             keep_failed: keep(opts.get("removeOnFail")),
+            telemetry: opts.get("tm").and_then(Value::as_str).map(str::to_owned),
         }
     }
 

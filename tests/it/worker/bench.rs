@@ -97,6 +97,7 @@ pub(crate) fn settings(server: &RedisServer, receiver: &Receiver, mode: Mode) ->
         hold: Duration::from_millis(300),
         grace: Duration::from_secs(10),
         health_log: false,
+        traces: None,
     }
 }
 

@@ -5,6 +5,8 @@ mod circuit;
 mod faults;
 pub(crate) mod life;
 pub(crate) mod receiver;
+#[cfg(feature = "otel")]
+mod traces;
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -100,7 +102,7 @@ async fn the_pages_tell_what_happened_and_no_user_is_on_them() {
         "cio_delivery_jobs_total{operation=\"track\",outcome=\"delivered\"} 20",
         "cio_delivery_jobs_total{operation=\"identify\",outcome=\"rejected\"} 1",
         "cio_delivery_in_flight_bytes 0",
-        "cio_delivery_circuit_open 0",
+        "cio_delivery_circuit_open{class=\"unauthorized\"} 0",
         "cio_delivery_lag_seconds_count{operation=\"track\"} 20",
         "cio_limit_errors_total 0",
     ] {
