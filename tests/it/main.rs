@@ -19,5 +19,6 @@ mod queue;
 mod render;
 mod rooms;
 mod simulator;
+mod soak;
 mod support;
 mod worker;
