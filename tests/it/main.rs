@@ -14,6 +14,7 @@ mod clients;
 mod e2e;
 mod generated;
 mod limit;
+mod memory;
 mod metrics;
 mod queue;
 mod render;
