@@ -16,6 +16,7 @@ mod generated;
 mod limit;
 mod memory;
 mod metrics;
+mod odd;
 mod queue;
 mod render;
 mod rooms;
