@@ -4,6 +4,7 @@ pub(crate) mod bench;
 mod circuit;
 mod faults;
 mod life;
+mod outcomes;
 pub(crate) mod receiver;
 
 use std::collections::HashSet;
