@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help check test test-limit test-e2e bench tools images release demo demo-clean clean setup
+.PHONY: help check test test-limit test-soak soak test-e2e bench tools images release demo demo-clean clean setup
 
 CARGO ?= cargo
 CLUSTER := tests/cluster/cluster
@@ -24,7 +24,13 @@ check: setup ## formatting, lints, unit and integration tests that need no clust
 test-limit: setup ## the workspace's limit, counted to the millisecond with nothing beside it
 	$(CARGO) test --locked $(TESTS) -- --ignored --test-threads=1 --nocapture --skip e2e:: limit::
 
-test: check test-limit test-e2e ## everything
+test-soak: setup ## every fault at once, and memory, for a minute or two
+	$(CARGO) test --locked $(TESTS) -- --ignored --test-threads=1 --nocapture --skip e2e:: soak:: memory::
+
+soak: setup ## the same for 20 minutes in each mode
+	CIO_TEST_SOAK_SECONDS=1200 $(CARGO) test --locked $(TESTS) -- --ignored --test-threads=1 --nocapture soak::
+
+test: check test-limit test-soak test-e2e ## everything
 
 bench: release ## the worker beside Node's: jobs/s, CPU, memory; WRITE=1 puts the tables into docs/benchmarks.md
 	@tests/bench/bench $(if $(WRITE),--write)

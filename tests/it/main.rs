@@ -1,7 +1,8 @@
 //! Integration tests: one binary, because linking a second one costs more than any test in it.
 //!
 //! What needs a cluster is in `e2e` and ignored by default: `make test-e2e` brings one up and runs it.
-//! So is what counts requests to the millisecond: `make test-limit` runs it alone.
+//! So is what counts requests to the millisecond, which `make test-limit` runs alone, and what takes
+//! a minute or the whole machine: `make test-soak`.
 
 #![expect(
     clippy::panic,
@@ -15,10 +16,13 @@ mod e2e;
 mod generated;
 mod interop;
 mod limit;
+mod memory;
 mod metrics;
+mod odd;
 mod queue;
 mod render;
 mod rooms;
 mod simulator;
+mod soak;
 mod support;
 mod worker;

@@ -1,5 +1,6 @@
 //! The built binary as a process of its own.
 
+use std::fs::File;
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
 
@@ -18,6 +19,22 @@ impl Cio {
         let (option, pid) = (format!("-{signal}"), self.0.id().to_string());
         let status = Command::new("kill").args([option, pid]).status();
         assert!(status.expect("kill").success(), "kill -{signal}");
+    }
+
+    /// Likewise, logging to a file: a pipe that nobody reads stops whoever says much.
+    pub(crate) fn start_logging(arguments: &[&str], variables: &[(&str, &str)], log: File) -> Self {
+        let mut command = command(arguments, variables);
+        Self(command.stderr(log).spawn().expect("cio to start"))
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// How it ended, if it has.
+    pub(crate) fn ended(&mut self) -> Option<std::process::ExitStatus> {
+        self.0.try_wait().expect("its state")
     }
 
     /// Asks it to end with SIGTERM; its exit code and what it logged.

@@ -4,6 +4,7 @@ pub(crate) mod bench;
 mod circuit;
 mod faults;
 pub(crate) mod life;
+mod outcomes;
 pub(crate) mod receiver;
 #[cfg(feature = "otel")]
 mod traces;
