@@ -120,6 +120,7 @@ async fn a_scheduler_goes_on_while_we_take_its_jobs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "the crate makes it when the job has been delivered: docs/bullmq.md"]
 async fn a_scheduler_s_next_job_is_there_while_we_are_at_one() {
     for package in MAJORS {
         let mut scene = Scene::new(package).await;

@@ -205,13 +205,11 @@ const ODD_NUMBERS: [&str; 8] = [
 ];
 
 /// Fields that BullMQ reads, and what they may wrongly hold.
-const OTHER_FIELDS: [(&str, &str); 8] = [
+const OTHER_FIELDS: [(&str, &str); 6] = [
     ("deid", ""),
     ("progress", "{"),
     ("stacktrace", "nonsense"),
     ("returnvalue", "nonsense"),
-    ("parent", "{"),
-    ("parent", "[]"),
     ("parentKey", ""),
     ("failedReason", ""),
 ];
@@ -282,6 +280,13 @@ pub(super) fn bookkeeping_by_hand() -> Vec<Odd> {
         all.push(Odd::plain("track", b"null").with(field, value));
     }
     all
+}
+
+/// What a flow's child says of its parent, unreadable and without the key that makes it a child.
+pub(super) fn parents_by_hand() -> Vec<Odd> {
+    let parents = ["", "{", "[]", "null", "7"];
+    let odd = |parent| Odd::plain("track", b"null").with("parent", parent);
+    parents.into_iter().map(odd).collect()
 }
 
 fn any_json() -> impl Strategy<Value = String> {

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::time::{Instant, sleep};
 
-use self::jobs::{Odd, bookkeeping_by_hand, by_hand, odd};
+use self::jobs::{Odd, bookkeeping_by_hand, by_hand, odd, parents_by_hand};
 use crate::support::process::Cio;
 use crate::support::redis::RedisServer;
 use crate::support::simulator::{SimulatorProcess, TakenEvents};
@@ -221,6 +221,13 @@ async fn each_way_of_being_odd_ends_with_a_reason_and_stops_nobody() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hash_that_bullmq_would_never_write_ends_with_a_reason_and_stops_nobody() {
     by_hand_and_on(&bookkeeping_by_hand()).await;
+}
+
+/// Alone: next to a job for BullMQ's own loop, that loop may take them, and its scripts stop halfway
+/// at such a parent (docs/bullmq.md).
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unreadable_parent_is_no_reason_to_lose_a_job() {
+    by_hand_and_on(&parents_by_hand()).await;
 }
 
 /// These jobs end as they should, and then it goes on as if nothing had been.
