@@ -26,7 +26,7 @@ class Recording extends QueueEvents {
   }
 }
 
-const view = async (job) =>
+const view = async (job, state) =>
   job && {
     id: job.id,
     name: job.name,
@@ -43,7 +43,7 @@ const view = async (job) =>
     returnvalue: job.returnvalue,
     failedReason: job.failedReason ?? null,
     stacktrace: job.stacktrace,
-    state: await job.getState(),
+    state: state ?? (await job.getState()),
   };
 
 const show = async (value) => {
@@ -68,11 +68,17 @@ const process_ = (behaviour, of) => async (job) => {
 };
 
 const own = {
-  open: (options) => {
+  open: async (options) => {
+    await queue.waitUntilReady();
+    await queue.close();
     queue = new Queue(queueName, { connection, ...options });
-    return queue.waitUntilReady();
+    await queue.waitUntilReady();
   },
-  job: async (id) => view(await Job.fromId(queue, id)),
+  // The state is read first: what the job holds is then no older.
+  job: async (id) => {
+    const state = await queue.getJobState(id);
+    return view(await Job.fromId(queue, id), state);
+  },
   events: () => events,
   'events.start': async () => {
     queueEvents = new Recording(queueName, { connection, lastEventId: '0' });

@@ -29,7 +29,9 @@ class Peer:
     async def call(self, name, given):
         match name:
             case "job":
-                return await self.view(await Job.fromId(self.queue, given[0]))
+                # The state is read first: what the job holds is then no older.
+                state = await self.queue.getJobState(given[0])
+                return await self.view(await Job.fromId(self.queue, given[0]), state)
             case "runs":
                 return self.runs
             case "worker.start":
@@ -62,11 +64,11 @@ class Peer:
 
         self.workers.append(Worker(NAME, process, {**OPTIONS, **(options or {})}))
 
-    async def view(self, job):
+    async def view(self, job, state=None):
         if job is None:
             return None
         fields = {field: getattr(job, field, None) for field in FIELDS}
-        return {**fields, "state": await job.getState()}
+        return {**fields, "state": state or await job.getState()}
 
     async def show(self, value):
         return await self.view(value) if isinstance(value, Job) else value
