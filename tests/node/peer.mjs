@@ -26,7 +26,7 @@ class Recording extends QueueEvents {
   }
 }
 
-const view = async (job) =>
+const view = async (job, state) =>
   job && {
     id: job.id,
     name: job.name,
@@ -43,7 +43,7 @@ const view = async (job) =>
     returnvalue: job.returnvalue,
     failedReason: job.failedReason ?? null,
     stacktrace: job.stacktrace,
-    state: await job.getState(),
+    state: state ?? (await job.getState()),
   };
 
 const show = async (value) => {
@@ -69,17 +69,15 @@ const process_ = (behaviour, of) => async (job) => {
 
 const own = {
   open: async (options) => {
-    // A queue writes its options when it is connected: not after the new one's.
-    await queue?.waitUntilReady();
-    await queue?.close();
+    await queue.waitUntilReady();
+    await queue.close();
     queue = new Queue(queueName, { connection, ...options });
-    return queue.waitUntilReady();
+    await queue.waitUntilReady();
   },
-  // The state first: a job that has finished by then is read as it is when finished.
+  // The state is read first: what the job holds is then no older.
   job: async (id) => {
     const state = await queue.getJobState(id);
-    const job = await view(await Job.fromId(queue, id));
-    return job && { ...job, state };
+    return view(await Job.fromId(queue, id), state);
   },
   events: () => events,
   'events.start': async () => {

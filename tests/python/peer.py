@@ -29,7 +29,7 @@ class Peer:
     async def call(self, name, given):
         match name:
             case "job":
-                # The state first: a job that has finished by then is read as it is when finished.
+                # The state is read first: what the job holds is then no older.
                 state = await self.queue.getJobState(given[0])
                 return await self.view(await Job.fromId(self.queue, given[0]), state)
             case "runs":

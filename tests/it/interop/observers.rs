@@ -1,5 +1,6 @@
 //! Assertions 11, 18 to 21 and 23: what BullMQ's readers of a queue see of us.
 
+use bullmq::options::DeduplicationOptions;
 use bullmq::types::{BackoffStrategy, RemoveOnFinish};
 use bullmq::{BulkJob, JobOptions};
 use serde_json::{Value, json};
@@ -74,6 +75,11 @@ async fn the_stream_of_events_stays_as_short_as_the_queue_says() {
         let mut scene = Scene::new(package).await;
         let short = json!({"streams": {"events": {"maxLen": 100}}});
         scene.peer.call("open", json!([short])).await;
+        eventually("the setting", async || {
+            let set: Option<String> = scene.redis("HGET", &["meta", "opts.maxLenEvents"]).await;
+            (set.as_deref() == Some("100")).then_some(())
+        })
+        .await;
         let jobs: Vec<_> = (0..400)
             .map(|n| json!({"name": "track", "data": data(&format!("{n}"))}))
             .collect();
@@ -157,9 +163,11 @@ async fn options_of_jobs_that_we_add_read_the_same_in_bullmq() {
             delay: Some(60_000),
             priority: Some(7),
             lifo: Some(true),
-            keep_logs: Some(3),
-            stack_trace_limit: Some(2),
-            size_limit: Some(10_000),
+            deduplication: Some(DeduplicationOptions {
+                id: "x".to_owned(),
+                ttl: Some(60_000),
+                ..DeduplicationOptions::default()
+            }),
             remove_on_complete: Some(RemoveOnFinish::Count(10_000)),
             remove_on_fail: Some(RemoveOnFinish::Bool(true)),
             ..JobOptions::default()
@@ -168,10 +176,12 @@ async fn options_of_jobs_that_we_add_read_the_same_in_bullmq() {
         let ours = queue.add_bulk(vec![job]).await.unwrap().remove(0);
         let same = json!({
             "attempts": 5, "backoff": {"type": "exponential", "delay": 2_000}, "delay": 60_000,
-            "priority": 7, "lifo": true, "keepLogs": 3, "stackTraceLimit": 2, "sizeLimit": 10_000,
+            "priority": 7, "lifo": true, "deduplication": {"id": "x", "ttl": 60_000},
             "removeOnComplete": 10_000, "removeOnFail": true,
         });
+        scene.redis::<()>("DEL", &["de:x"]).await;
         let theirs = scene.add("a", same).await;
+        assert_ne!(theirs, ours.id(), "{package}");
         let (ours, theirs) = (scene.job(ours.id()).await, scene.job(&theirs).await);
         for field in [
             "name",

@@ -1,12 +1,9 @@
 //! Assertion 13: which job is taken next.
 
-use std::time::Duration;
-
 use serde_json::json;
-use tokio::time::sleep;
 
-use super::PEERS;
 use super::scene::{Scene, number};
+use super::{MAJORS, PEERS};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_are_taken_in_bullmqs_order() {
@@ -45,24 +42,29 @@ async fn jobs_are_taken_in_bullmqs_order() {
 async fn delayed_jobs_come_in_the_order_in_which_they_are_due_and_by_their_priority() {
     for package in PEERS {
         let mut scene = Scene::new(package).await;
+        // All are due when the worker comes, however long it takes to add them.
+        let added = 1_700_000_000_000_u64;
         for (event, options) in [
-            ("later", json!({"delay": 60})),
-            ("low", json!({"delay": 1, "priority": 5})),
-            ("sooner", json!({"delay": 2})),
-            ("high", json!({"delay": 60, "priority": 1})),
+            ("later", json!({"delay": 400, "timestamp": added})),
+            (
+                "low",
+                json!({"delay": 1, "timestamp": added, "priority": 5}),
+            ),
+            ("sooner", json!({"delay": 100, "timestamp": added})),
+            (
+                "high",
+                json!({"delay": 400, "timestamp": added, "priority": 1}),
+            ),
         ] {
-            let at_once = scene.add(event, options);
-            at_once.await;
+            scene.add(event, options).await;
         }
-        // All are due when the worker comes.
-        sleep(Duration::from_millis(100)).await;
         let worker = scene.work_singly().await;
         scene.until_count("completed", 4).await;
-        let arrived = scene.arrived();
-        assert_eq!(arrived[2..], ["high", "low"], "{package}: {arrived:?}");
-        let mut plain = arrived[..2].to_vec();
-        plain.sort();
-        assert_eq!(plain, ["later", "sooner"], "{package}: {arrived:?}");
+        assert_eq!(
+            scene.arrived(),
+            ["sooner", "later", "high", "low"],
+            "{package}"
+        );
         worker.stop().await;
     }
 }
@@ -89,6 +91,25 @@ async fn a_delayed_job_comes_when_it_is_due() {
             waiting.iter().all(|it| it["prev"] == "delayed"),
             "{package}: {waiting:?}"
         );
+        worker.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_s_jobs_arrive_in_their_order_however_many_are_taken_at_once() {
+    for package in MAJORS {
+        let mut scene = Scene::new(package).await;
+        let jobs: Vec<_> = (0..300)
+            .map(|n| {
+                let body = json!({"name": format!("{n}")});
+                json!({"name": "track", "data": {"userId": "one", "data": body}})
+            })
+            .collect();
+        scene.peer.call("queue.addBulk", json!([jobs])).await;
+        let worker = scene.work().await;
+        scene.until_count("completed", 300).await;
+        let expected: Vec<_> = (0..300).map(|n| n.to_string()).collect();
+        assert_eq!(scene.arrived(), expected, "{package}");
         worker.stop().await;
     }
 }

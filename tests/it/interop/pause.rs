@@ -40,37 +40,47 @@ async fn nothing_is_taken_while_paused_and_nothing_is_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_goes_back_while_paused_comes_again_after_the_pause() {
-    for package in MAJORS {
-        // Behind the others; aside for a moment; before the others.
-        for options in [
-            json!({"attempts": 2}),
-            json!({"attempts": 2, "backoff": 50}),
-            json!({"attempts": 2, "lifo": true}),
-            json!({"attempts": 2, "priority": 7}),
-        ] {
-            let mut scene = Scene::new(package).await;
-            fail_each_once(&scene);
-            scene.receiver.take_time(Duration::from_millis(200));
-            scene.add("in flight", options.clone()).await;
-            let worker = scene.work().await;
-            scene.until_requests(1).await;
-            // The queue is empty now, and BullMQ 5 has nothing to rename.
-            scene.peer.call("queue.pause", json!([])).await;
-            sleep(2 * A_WHILE).await;
-            assert_eq!(scene.receiver.count(), 1, "{package} {options}");
-            scene.receiver.take_time(Duration::ZERO);
-            for n in 0..3 {
-                scene
-                    .add(&format!("while paused {n}"), json!({"attempts": 2}))
-                    .await;
-            }
-            scene.peer.call("queue.resume", json!([])).await;
-            scene.until_count("completed", 4).await;
-            assert_eq!(scene.receiver.count(), 8, "{package} {options}");
-            worker.stop().await;
-        }
+async fn what_goes_back_while_bullmq_6_pauses_comes_again_after_the_pause() {
+    all_go_back_while_paused("bullmq6").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_goes_back_while_bullmq_5_pauses_comes_again_after_the_pause() {
+    all_go_back_while_paused("bullmq5").await;
+}
+
+async fn all_go_back_while_paused(package: &str) {
+    // Behind the others; aside for a moment; before the others; by its priority.
+    for options in [
+        json!({"attempts": 2}),
+        json!({"attempts": 2, "backoff": 50}),
+        json!({"attempts": 2, "lifo": true}),
+        json!({"attempts": 2, "priority": 7}),
+    ] {
+        let mut scene = Scene::new(package).await;
+        goes_back_while_paused(&mut scene, &options).await;
     }
+}
+
+async fn goes_back_while_paused(scene: &mut Scene, options: &Value) {
+    fail_each_once(scene);
+    scene.receiver.take_time(Duration::from_millis(200));
+    scene.add("in flight", options.clone()).await;
+    let worker = scene.work().await;
+    scene.until_requests(1).await;
+    // The queue is empty now, and BullMQ 5 has nothing to rename.
+    scene.peer.call("queue.pause", json!([])).await;
+    sleep(2 * A_WHILE).await;
+    assert_eq!(scene.receiver.count(), 1, "{options}");
+    scene.receiver.take_time(Duration::ZERO);
+    for n in 0..3 {
+        let options = json!({"attempts": 2});
+        scene.add(&format!("while paused {n}"), options).await;
+    }
+    scene.peer.call("queue.resume", json!([])).await;
+    scene.until_count("completed", 4).await;
+    assert_eq!(scene.receiver.count(), 8, "{options}");
+    worker.stop().await;
 }
 
 fn fail_each_once(scene: &Scene) {

@@ -131,6 +131,13 @@ impl Scene {
         raw.query_async(&mut self.redis).await.unwrap()
     }
 
+    /// A member's score in a sorted set of any queue.
+    pub(super) async fn score(&mut self, key: &str, member: &str) -> Option<f64> {
+        let mut raw = redis::cmd("ZSCORE");
+        raw.arg(key).arg(member);
+        raw.query_async(&mut self.redis).await.unwrap()
+    }
+
     /// The stream of events that BullMQ's `QueueEvents` reads, from its beginning.
     pub(super) async fn stream(&mut self) -> Vec<Value> {
         type Entry = (String, Vec<(String, String)>);
