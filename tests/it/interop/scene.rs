@@ -138,7 +138,7 @@ impl Scene {
         raw.query_async(&mut self.redis).await.unwrap()
     }
 
-    /// The stream of events that BullMQ's QueueEvents reads, from its beginning.
+    /// The stream of events that BullMQ's `QueueEvents` reads, from its beginning.
     pub(super) async fn stream(&mut self) -> Vec<Value> {
         type Entry = (String, Vec<(String, String)>);
         let entries: Vec<Entry> = self.redis("XRANGE", &["events", "-", "+"]).await;
