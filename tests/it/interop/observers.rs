@@ -152,7 +152,6 @@ async fn bullmqs_counts_and_lists_hold_our_jobs_in_every_state() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "the crate leaves three options out: docs/bullmq.md"]
 async fn options_of_jobs_that_we_add_read_the_same_in_bullmq() {
     for package in MAJORS {
         let mut scene = Scene::new(package).await;
