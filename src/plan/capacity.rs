@@ -178,9 +178,9 @@ pub fn plan(volume: Volume, pace: &Pace) -> Plan {
     let per_request = pace.events_per_request(volume.payload_bytes);
     let average = rate(float(volume.events_per_day) / SECONDS_PER_DAY, per_request);
     let peak = rate(average.events_per_second * volume.peak_factor, per_request);
-    let by_rate = pace
-        .requests_per_second
-        .map_or(1, |limit| count(peak.requests_per_second / f64::from(limit)));
+    let by_rate = pace.requests_per_second.map_or(1, |limit| {
+        count(peak.requests_per_second / f64::from(limit))
+    });
     let workspaces = by_rate.max(tier.least_workspaces());
     let by_queue = count(peak.events_per_second / QUEUE_EVENTS_PER_SECOND);
     // A pipeline has one workspace; each workspace gets the same number of queues.

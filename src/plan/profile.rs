@@ -103,6 +103,9 @@ mod tests {
     #[test]
     fn the_peak_is_half_of_the_time() {
         let profile = Profile::peak_hour(1.0, 9.0, 600.0);
-        assert_eq!([0.0, 100.0, 399.0, 400.0].map(|at| profile.at(at)), [1.0, 9.0, 9.0, 1.0]);
+        assert_eq!(
+            [0.0, 100.0, 399.0, 400.0].map(|at| profile.at(at)),
+            [1.0, 9.0, 9.0, 1.0]
+        );
     }
 }

@@ -121,7 +121,9 @@ func (s *stage) running() []string {
 	return names
 }
 
-func (s *stage) reading() Reading { return s.scenario.Readings[min(s.tick, len(s.scenario.Readings)-1)] }
+func (s *stage) reading() Reading {
+	return s.scenario.Readings[min(s.tick, len(s.scenario.Readings)-1)]
+}
 
 // each is one value for each Running pod.
 func (s *stage) each(value int64) (metrics.PodMetricsInfo, time.Time, error) {
@@ -221,9 +223,9 @@ func (s *Scenario) object() *autoscalingv2.HorizontalPodAutoscaler {
 func (s *Scenario) record(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	hpa := s.object()
-	around := &stage{scenario: s, replicas: s.Replicas, begin: time.Now(), client: fake.NewClientset(hpa)}
+	around := &stage{scenario: s, replicas: s.Replicas, begin: time.Now(), client: fake.NewSimpleClientset(hpa)}
 	around.settle(t)
-	mapper := meta.NewDefaultRESTMapper(nil)
+	mapper := meta.NewDefaultRESTMapper([]schema.GroupVersion{{Group: "apps", Version: "v1"}})
 	mapper.Add(schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "Deployment"}, meta.RESTScopeNamespace)
 	factory := informers.NewSharedInformerFactory(around.client, 0)
 	pods := factory.Core().V1().Pods()

@@ -82,7 +82,7 @@ func scenarios() []Scenario {
 	below.Replicas = 1
 	list = append(list, slow, external, plain, above, below)
 	random := rand.New(rand.NewPCG(6, 2026))
-	for index := range 60 {
+	for index := range 100 {
 		list = append(list, chance(random, index))
 	}
 	return list
@@ -99,17 +99,17 @@ func chance(random *rand.Rand, index int) Scenario {
 }
 
 func chanceRules(random *rand.Rand) *autoscalingv2.HPAScalingRules {
-	window := random.Int32N(300)
+	window := 15 * random.Int32N(8) * random.Int32N(2)
 	policies := make([]autoscalingv2.HPAScalingPolicy, 1+random.IntN(3))
 	for index := range policies {
-		policies[index] = pods(1+random.Int32N(8), 15+random.Int32N(180))
+		policies[index] = pods(1+random.Int32N(8), 15+15*random.Int32N(8))
 		if random.IntN(2) == 0 {
 			policies[index].Type, policies[index].Value = autoscalingv2.PercentScalingPolicy, 5+random.Int32N(120)
 		}
 	}
 	made := rules(window, policies...)
 	choices := []autoscalingv2.ScalingPolicySelect{autoscalingv2.MaxChangePolicySelect, autoscalingv2.MinChangePolicySelect, autoscalingv2.MaxChangePolicySelect, autoscalingv2.MinChangePolicySelect, autoscalingv2.DisabledPolicySelect}
-	choice := choices[random.IntN(len(choices))]
+	choice := choices[random.IntN(len(choices)+4)%len(choices)]
 	made.SelectPolicy = &choice
 	return made
 }

@@ -80,13 +80,7 @@ pub struct State {
 impl State {
     /// One sync at `now` (since any fixed moment) with `current` pods wanted so far: the pods wanted
     /// from here on.
-    pub fn step(
-        &mut self,
-        hpa: &Autoscaler,
-        current: i32,
-        reading: Reading,
-        now: Duration,
-    ) -> i32 {
+    pub fn step(&mut self, hpa: &Autoscaler, current: i32, reading: Reading, now: Duration) -> i32 {
         if self.recommendations.is_empty() {
             self.recommendations.push((now, current));
         }
@@ -107,9 +101,7 @@ impl State {
         match wanted - current {
             0 => {}
             added @ 1.. => self.added.store(now, added, hpa.up.longest_period()),
-            removed => self
-                .removed
-                .store(now, -removed, hpa.down.longest_period()),
+            removed => self.removed.store(now, -removed, hpa.down.longest_period()),
         }
         wanted
     }
@@ -136,7 +128,12 @@ impl State {
 
     /// No faster than the policies allow, and within the bounds.
     fn limit(&self, hpa: &Autoscaler, current: i32, stable: i32, now: Duration) -> i32 {
-        let change = |period| (self.added.within(now, period), self.removed.within(now, period));
+        let change = |period| {
+            (
+                self.added.within(now, period),
+                self.removed.within(now, period),
+            )
+        };
         if stable > current {
             let most = hpa.up.limit_up(current, change).max(current);
             stable.min(most.min(hpa.max_replicas))
