@@ -86,11 +86,13 @@ impl Pace {
         f64::from(pods) * f64::from(self.in_flight) * 1000.0 / latency_ms
     }
 
-    /// Events/s that one workspace gets from so many pods.
-    pub fn events_of(&self, pods: u32, volume: &Volume) -> f64 {
+    /// Events/s that one queue's pods deliver when `queues` share the workspace's limit.
+    pub fn events_of(&self, pods: u32, volume: &Volume, queues: u64) -> f64 {
         let limit = self.requests_per_second.map_or(f64::INFINITY, f64::from);
-        let requests = self.requests_of(pods, volume.latency_ms).min(limit);
-        requests * float(self.events_per_request(volume.payload_bytes))
+        let requests = self.requests_of(pods, volume.latency_ms);
+        let requests = requests.min(limit / float(queues));
+        let events = requests * float(self.events_per_request(volume.payload_bytes));
+        events.min(QUEUE_EVENTS_PER_SECOND)
     }
 }
 
@@ -253,9 +255,8 @@ fn drain(
     [shards, workspaces]: [u64; 2],
 ) -> Drain {
     let backlog = peak.events_per_second * SECONDS_PER_HOUR;
-    let pods = u64::from(pace.replicas.1) * shards / workspaces;
-    let pods = u32::try_from(pods).unwrap_or(u32::MAX);
-    let capacity = pace.events_of(pods, volume) * float(workspaces);
+    let each = pace.events_of(pace.replicas.1, volume, shards / workspaces);
+    let capacity = each * float(shards);
     Drain {
         backlog: count(backlog),
         capacity_events_per_second: capacity,

@@ -104,7 +104,7 @@ impl Scene<'_> {
     fn pass(&mut self, second: u64) {
         let question = self.question;
         let running = self.running(second).unsigned_abs();
-        let capacity = question.pace.events_of(running, &question.volume);
+        let capacity = question.pace.events_of(running, &question.volume, 1);
         self.depth += question.arrivals.at(float(second));
         self.delivered = capacity.min(self.depth);
         self.depth -= self.delivered;

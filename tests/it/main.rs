@@ -16,6 +16,7 @@ mod generated;
 mod interop;
 mod limit;
 mod metrics;
+mod plan;
 mod queue;
 mod render;
 mod rooms;
