@@ -11,12 +11,16 @@ pub const DOCUMENTED_LIMIT: f64 = 100.0;
 const BATCH_BYTES: u64 = 480_000;
 /// A larger operation cannot be in a batch and goes alone.
 const ITEM_BYTES: u64 = 32 * 1024;
-/// What a batch has of an operation besides its payload: type, identifiers, action, name, id, time.
-const ITEM_ENVELOPE: u64 = 200;
-/// Jobs that the worker holds for each request in flight: a batch has that many on average at most.
+/// What a batch has of an operation besides its data: type, identifiers, action, name, id, time.
+const ITEM_ENVELOPE: u64 = 160;
+/// In batch mode the worker holds so many jobs for each request that it may have in flight.
 const JOBS_PER_REQUEST: u64 = 200;
-/// Memory of Redis for a waiting job besides its payload: 0.9 KiB measured with 250 bytes of it.
-const JOB_OVERHEAD: u64 = 672;
+/// Memory of Redis for a waiting job besides its data.
+const JOB_OVERHEAD: f64 = 800.0;
+/// Redis' allocator rounds up.
+const MEMORY_PER_BYTE: f64 = 1.25;
+/// What a finished job needs besides: its time, its result, its place in a sorted set, its events.
+const FINISHED_OVERHEAD: f64 = 650.0;
 /// Memory for fragmentation and for what a fork copies, over what the jobs need.
 const MEMORY_HEADROOM: f64 = 1.5;
 /// Jobs/s added and finished that one Redis core does with BullMQ's scripts is 8,800; half of it.
@@ -47,6 +51,8 @@ pub struct Pace {
     pub requests_per_second: Option<u32>,
     /// Requests in flight in a pod.
     pub in_flight: u32,
+    /// The pod's concurrency, from which follows how many jobs it holds.
+    pub concurrency: u32,
     /// Finished jobs that stay in Redis.
     pub retained: u64,
     /// The HPA's least and most pods.
@@ -62,6 +68,7 @@ impl Pace {
         Self {
             mode: spec.delivery.mode,
             requests_per_second: (limit > 0).then_some(limit),
+            concurrency: worker.concurrency.unsigned_abs(),
             in_flight: worker.concurrency.min(worker.max_concurrent).unsigned_abs(),
             retained: kept.completed.unsigned_abs() + kept.failed.unsigned_abs(),
             replicas: (
@@ -71,25 +78,39 @@ impl Pace {
         }
     }
 
-    /// Events that one request carries at most on average.
+    /// Events that one request carries when there are enough of them.
     pub fn events_per_request(&self, payload_bytes: u64) -> u64 {
         let item = payload_bytes + ITEM_ENVELOPE;
         match self.mode {
             DeliveryMode::Single => 1,
             DeliveryMode::Batch if item > ITEM_BYTES => 1,
-            DeliveryMode::Batch => (BATCH_BYTES / item).min(JOBS_PER_REQUEST),
+            DeliveryMode::Batch => (BATCH_BYTES / item).min(self.jobs_held()),
         }
     }
 
+    /// Jobs that a pod has in its hands at once.
+    fn jobs_held(&self) -> u64 {
+        match self.mode {
+            DeliveryMode::Single => self.concurrency.into(),
+            DeliveryMode::Batch => u64::from(self.concurrency) * JOBS_PER_REQUEST,
+        }
+    }
+
+    /// Requests in flight in a pod: no more than are allowed, and than it has jobs for.
+    pub fn requests_in_flight(&self, payload_bytes: u64) -> f64 {
+        let filled = float(self.jobs_held()) / float(self.events_per_request(payload_bytes));
+        filled.min(f64::from(self.in_flight))
+    }
+
     /// Requests/s that so many pods send where nothing limits them: Little's law.
-    pub fn requests_of(&self, pods: u32, latency_ms: f64) -> f64 {
-        f64::from(pods) * f64::from(self.in_flight) * 1000.0 / latency_ms
+    fn requests_of(&self, pods: u32, volume: &Volume) -> f64 {
+        f64::from(pods) * self.requests_in_flight(volume.payload_bytes) * 1000.0 / volume.latency_ms
     }
 
     /// Events/s that one queue's pods deliver when `queues` share the workspace's limit.
     pub fn events_of(&self, pods: u32, volume: &Volume, queues: u64) -> f64 {
         let limit = self.requests_per_second.map_or(f64::INFINITY, f64::from);
-        let requests = self.requests_of(pods, volume.latency_ms);
+        let requests = self.requests_of(pods, volume);
         let requests = requests.min(limit / float(queues));
         let events = requests * float(self.events_per_request(volume.payload_bytes));
         events.min(QUEUE_EVENTS_PER_SECOND)
@@ -225,7 +246,8 @@ fn workers(
     let in_flight = |requests: f64| requests * volume.latency_ms / 1000.0;
     // Each shard has pods of its own, and at least one.
     let pods = |requests: f64, parts: u64| {
-        count(in_flight(requests) / f64::from(pace.in_flight) / float(parts)) * parts
+        let of_a_pod = pace.requests_in_flight(volume.payload_bytes);
+        count(in_flight(requests) / of_a_pod / float(parts)) * parts
     };
     Workers {
         in_flight_at_peak: in_flight(peak.requests_per_second),
@@ -238,9 +260,11 @@ fn workers(
 }
 
 fn redis(volume: &Volume, pace: &Pace, peak: &Rate, shards: u64) -> Redis {
-    let job = JOB_OVERHEAD + volume.payload_bytes;
-    let backlog_bytes = count(peak.events_per_second * SECONDS_PER_HOUR) * job;
-    let retained_bytes = pace.retained * job * shards;
+    let waiting = JOB_OVERHEAD + MEMORY_PER_BYTE * float(volume.payload_bytes);
+    let jobs = peak.events_per_second * SECONDS_PER_HOUR;
+    let backlog_bytes = count(jobs * waiting);
+    let retained = float(pace.retained * shards);
+    let retained_bytes = count(retained * (waiting + FINISHED_OVERHEAD));
     Redis {
         backlog_bytes,
         retained_bytes,
@@ -292,6 +316,7 @@ mod tests {
             mode,
             requests_per_second: Some(80),
             in_flight: 10,
+            concurrency: 10,
             retained: 60_000,
             replicas: (2, 20),
         }
@@ -324,27 +349,37 @@ mod tests {
     #[test]
     fn batches_carry_the_same_in_one_workspace() {
         let plan = plan(volume(8_640_000), &pace(DeliveryMode::Batch));
-        assert_eq!((plan.events_per_request, plan.workspaces), (200, 1));
-        assert!((plan.peak.requests_per_second - 1.5).abs() < 1e-6);
+        assert_eq!((plan.events_per_request, plan.workspaces), (1_170, 1));
+        assert!((plan.peak.requests_per_second - 300.0 / 1_170.0).abs() < 1e-6);
         assert_eq!(plan.workers.peak, 1);
-        assert_eq!(plan.redis.backlog_bytes, 1_080_000 * (672 + 250));
-        assert_eq!(plan.redis.retained_bytes, 60_000 * (672 + 250));
+        // 800 and 1.25 times 250 bytes of a waiting job, rounded up: 1112.5.
+        assert_eq!(plan.redis.backlog_bytes, 1_080_000 * 2_225 / 2);
+        assert_eq!(plan.redis.retained_bytes, 60_000 * 3_525 / 2);
     }
 
     #[test]
     fn a_batch_is_bounded_by_bytes_and_a_large_event_goes_alone() {
         let batch = pace(DeliveryMode::Batch);
-        let cases = [(0, 200), (250, 200), (9_800, 48), (32_568, 14), (32_569, 1)];
+        let cases = [
+            (0, 2_000),
+            (250, 1_170),
+            (9_840, 48),
+            (32_608, 14),
+            (32_609, 1),
+        ];
         for (payload, events) in cases {
             assert_eq!(batch.events_per_request(payload), events, "{payload}");
         }
+        // 2,000 jobs in a pod's hands fill 1.7 such requests, not 10.
+        assert!((batch.requests_in_flight(250) - 2_000.0 / 1_170.0).abs() < 1e-9);
+        assert!((batch.requests_in_flight(9_840) - 10.0).abs() < 1e-9);
     }
 
     #[test]
     fn the_highest_tier_has_two_workspaces_even_where_one_would_do() {
         let plan = plan(volume(20_000_000), &pace(DeliveryMode::Batch));
         assert_eq!((plan.tier, plan.workspaces), (Tier::Distributed, 2));
-        assert_eq!(plan.redis.retained_bytes, 2 * 60_000 * 922);
+        assert_eq!(plan.redis.retained_bytes, 60_000 * 3_525);
     }
 
     #[test]

@@ -71,7 +71,7 @@ fn events(plan: &Plan) -> String {
 fn requests(plan: &Plan) -> String {
     let peak = plan.peak.requests_per_second;
     let mut text = format!(
-        "{:.2} on average, {peak:.2} at the peak, with {} events in a request",
+        "{:.2} on average, {peak:.2} at the peak, with up to {} events in a request",
         plan.average.requests_per_second, plan.events_per_request
     );
     let mut share = |limit: f64, name: &str| {
@@ -110,12 +110,12 @@ fn workers(plan: &Plan, pace: &Pace) -> String {
         format!("\nmore than {useful} help nothing: the limit is reached")
     });
     format!(
-        "{} on average, {} at the peak: {:.1} requests in flight of {} ms, {} in a pod{useful}",
+        "{} on average, {} at the peak: {:.1} requests in flight of {} ms, {:.1} in a pod{useful}",
         workers.average,
         workers.peak,
         workers.in_flight_at_peak,
         plan.volume.latency_ms,
-        pace.in_flight
+        pace.requests_in_flight(plan.volume.payload_bytes)
     )
 }
 
