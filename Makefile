@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help check test test-limit test-e2e bench tools images release demo demo-clean clean setup
+.PHONY: help check test test-hpa test-limit test-e2e bench tools images release demo demo-clean clean setup
 
 CARGO ?= cargo
 CLUSTER := tests/cluster/cluster
@@ -24,7 +24,10 @@ check: setup ## formatting, lints, unit and integration tests that need no clust
 test-limit: setup ## the workspace's limit, counted to the millisecond with nothing beside it
 	$(CARGO) test --locked $(TESTS) -- --ignored --test-threads=1 --nocapture --skip e2e:: limit::
 
-test: check test-limit test-e2e ## everything
+test-hpa: ## record Kubernetes' own HPA controller anew and compare with what the forecast is tested against
+	@tests/hpa/record
+
+test: check test-limit test-hpa test-e2e ## everything
 
 bench: release ## the worker beside Node's: jobs/s, CPU, memory; WRITE=1 puts the tables into docs/benchmarks.md
 	@tests/bench/bench $(if $(WRITE),--write)

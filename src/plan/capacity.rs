@@ -107,6 +107,12 @@ impl Pace {
         f64::from(pods) * self.requests_in_flight(volume.payload_bytes) * 1000.0 / volume.latency_ms
     }
 
+    /// Pods with which one pipeline reaches the limit, so that more help nothing.
+    pub fn useful_pods(&self, volume: &Volume) -> Option<u64> {
+        let limit = f64::from(self.requests_per_second?);
+        Some(count(limit / self.requests_of(1, volume)))
+    }
+
     /// Events/s that one queue's pods deliver when `queues` share the workspace's limit.
     pub fn events_of(&self, pods: u32, volume: &Volume, queues: u64) -> f64 {
         let limit = self.requests_per_second.map_or(f64::INFINITY, f64::from);

@@ -8,8 +8,8 @@ use super::capacity::{Pace, Volume};
 use super::hpa::{Autoscaler, Reading, SYNC_PERIOD, State};
 use super::profile::Profile;
 
-/// CPU of a pod's containers that 100 % stands for: the requests of worker and sidecar, in cores.
-const DEFAULT_CPU_REQUEST: f64 = 0.11;
+/// Cores that 100 % of CPU use stands for: the default requests of worker and sidecar.
+const CPU_REQUEST: f64 = 0.11;
 
 /// What is forecast.
 #[derive(Debug, Clone)]
@@ -32,13 +32,6 @@ pub struct Question {
     pub depth_age: Duration,
     /// CPU that an event costs its pod.
     pub cpu_seconds_per_event: f64,
-}
-
-impl Question {
-    /// The cores that 100 % of CPU utilization stands for by default: 110m.
-    pub fn cpu_request() -> f64 {
-        DEFAULT_CPU_REQUEST
-    }
 }
 
 /// One sync of the HPA.
@@ -146,7 +139,7 @@ impl Scene<'_> {
     fn cpu_percent(&self, running: i32) -> i64 {
         let cores = self.delivered * self.question.cpu_seconds_per_event;
         let of_each = cores / f64::from(running.max(1));
-        whole(of_each / Question::cpu_request() * 100.0)
+        whole(of_each / CPU_REQUEST * 100.0)
     }
 }
 
@@ -165,4 +158,70 @@ fn whole(value: f64) -> i64 {
 #[expect(clippy::cast_precision_loss, reason = "seconds of a few hours")]
 fn float(second: u64) -> f64 {
     second as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api;
+    use crate::plan::profile::Profile;
+
+    fn question(arrivals: &str, initial_depth: f64) -> Question {
+        let pipeline = api::parse(
+            "{apiVersion: cio.dev/v1alpha1, kind: CioPipeline, metadata: {name: e}, \
+             spec: {delivery: {mode: Single}, queue: {redis: {url: 'redis://r'}}}}",
+        )
+        .unwrap();
+        Question {
+            arrivals: Profile::parse(arrivals).unwrap(),
+            initial_depth,
+            length: Duration::from_mins(30),
+            volume: Volume {
+                events_per_day: 0,
+                peak_factor: 1.0,
+                payload_bytes: 250,
+                latency_ms: 1_000.0,
+            },
+            pace: Pace::of(&pipeline.spec),
+            hpa: Autoscaler::of(&pipeline.spec),
+            pod_start: Duration::from_secs(5),
+            depth_age: Duration::from_secs(5),
+            cpu_seconds_per_event: 0.0,
+        }
+    }
+
+    #[test]
+    fn what_arrives_is_delivered_or_waits() {
+        // 2 pods with 10 requests of a second each in flight: 20/s, of 15 that arrive.
+        let ticks = forecast(&question("0 15", 100.0));
+        assert_eq!((ticks[0].depth, ticks[1].depth), (100, 25));
+        assert!(ticks[2..].iter().all(|tick| tick.depth == 0));
+        assert!(ticks.iter().all(|tick| tick.replicas == 2));
+        assert_eq!(ticks.len(), 30 * 4 + 1);
+    }
+
+    #[test]
+    fn a_backlog_brings_pods_that_start_and_go_again() {
+        let ticks = forecast(&question("0 0", 9_000.0));
+        let at = |second: u64| ticks.iter().find(|tick| tick.second == second).unwrap();
+        // The windows of H3: nothing for 60 s, then 4 pods a minute, as the real controller does it.
+        let wanted = [45, 60, 105, 120].map(|second| at(second).replicas);
+        assert_eq!(wanted, [2, 6, 6, 10]);
+        assert_eq!([60, 75].map(|second| at(second).running), [2, 6]);
+        // 80/s is the limit, however many pods there are.
+        let fastest = ticks.iter().map(|tick| tick.delivered_per_second);
+        assert!((fastest.fold(0.0, f64::max) - 80.0).abs() < 1e-9);
+        let last = ticks.last().unwrap();
+        assert_eq!(last.depth, 0);
+        assert!(last.replicas < 10);
+    }
+
+    #[test]
+    fn cpu_adds_pods_where_the_depth_does_not() {
+        let mut question = question("0 15", 0.0);
+        // 15/s of 20 ms are 0.3 cores: 136 % of what two pods ask for.
+        question.cpu_seconds_per_event = 0.02;
+        let ticks = forecast(&question);
+        assert_eq!(ticks.last().unwrap().replicas, 4);
+    }
 }

@@ -79,8 +79,8 @@ pub(super) struct Plan {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Forecast")]
 struct Time {
-    /// Lines of MINUTE EVENTS_PER_SECOND [default: the average, then the peak for half of the time, then
-    /// the average].
+    /// A file with lines of `MINUTE EVENTS_PER_SECOND` [default: the average, then the peak for half of the
+    /// time, then the average].
     #[arg(long, value_name = "FILE", requires = "forecast")]
     arrivals: Option<PathBuf>,
 
@@ -157,7 +157,7 @@ impl Plan {
         };
         match self.output() {
             Output::Json => print::json(&forecast(&question)),
-            Output::Table => print::text(&print::forecast(&forecast(&question), &question.hpa)),
+            Output::Table => print::text(&print::forecast(&forecast(&question), &question)),
             Output::Manifest(_) => Err(CommandError::Usage(
                 "--output: a forecast is printed as table or json; leave --forecast out to write a manifest"
                     .to_owned(),

@@ -8,8 +8,7 @@ use serde::Serialize;
 
 use crate::cli::CommandError;
 use crate::plan::capacity::{Pace, Plan};
-use crate::plan::forecast::Tick;
-use crate::plan::hpa::Autoscaler;
+use crate::plan::forecast::{Question, Tick};
 use crate::plan::plot::plot;
 
 /// Columns and rows of a plot: it fits a terminal of 80.
@@ -78,7 +77,7 @@ fn requests(plan: &Plan) -> String {
         let percent = peak / limit * 100.0;
         write!(
             text,
-            "\n{percent:.0} % of {name} ({limit:.0}/s) for one workspace"
+            "\n{percent:.1} % of {name} ({limit:.0}/s) for one workspace"
         )
         .ok();
     };
@@ -145,7 +144,8 @@ fn drain(plan: &Plan) -> String {
 }
 
 /// Two plots and a table with a line for each change of the pods and each minute.
-pub(super) fn forecast(ticks: &[Tick], hpa: &Autoscaler) -> String {
+pub(super) fn forecast(ticks: &[Tick], question: &Question) -> String {
+    let hpa = &question.hpa;
     #[expect(clippy::cast_precision_loss, reason = "a plot shows no 2^53rd job")]
     let depths: Vec<f64> = ticks.iter().map(|tick| tick.depth as f64).collect();
     let replicas: Vec<f64> = ticks.iter().map(|tick| f64::from(tick.replicas)).collect();
@@ -171,6 +171,13 @@ pub(super) fn forecast(ticks: &[Tick], hpa: &Autoscaler) -> String {
             )
             .ok();
         }
+    }
+    if let Some(pods) = question.pace.useful_pods(&question.volume) {
+        writeln!(
+            text,
+            "\nWith {pods} running the workspace's limit is reached; more pods deliver nothing more."
+        )
+        .ok();
     }
     text
 }

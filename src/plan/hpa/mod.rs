@@ -7,6 +7,7 @@
 mod proposal;
 mod rules;
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
 pub use rules::{PolicyKind, Rules, Select};
@@ -134,14 +135,16 @@ impl State {
                 self.removed.within(now, period),
             )
         };
-        if stable > current {
-            let most = hpa.up.limit_up(current, change).max(current);
-            stable.min(most.min(hpa.max_replicas))
-        } else if stable < current {
-            let least = hpa.down.limit_down(current, change).min(current);
-            stable.max(least.max(hpa.min_replicas))
-        } else {
-            stable
+        match stable.cmp(&current) {
+            Ordering::Greater => {
+                let most = hpa.up.limit_up(current, change).max(current);
+                stable.min(most.min(hpa.max_replicas))
+            }
+            Ordering::Less => {
+                let least = hpa.down.limit_down(current, change).min(current);
+                stable.max(least.max(hpa.min_replicas))
+            }
+            Ordering::Equal => stable,
         }
     }
 }

@@ -56,7 +56,7 @@ impl Scenario {
         let syncs = (0_u32..).zip(&self.readings);
         let wanted = syncs.map(|(index, read)| {
             let now = SYNC_PERIOD * index;
-            let runs = |asked: &&Option<Duration>| asked.is_none_or(|asked| now - asked >= start);
+            let runs = |asked: &&Option<Duration>| asked.is_none_or(|asked| now >= asked + start);
             let running = i32::try_from(pods.iter().filter(runs).count()).unwrap();
             let reading = Reading {
                 running,
