@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help check test test-limit test-soak soak test-e2e bench tools images release demo demo-clean clean setup
+.PHONY: help check test test-hpa test-limit test-soak soak test-e2e bench tools images release demo demo-clean clean setup
 
 CARGO ?= cargo
 CLUSTER := tests/cluster/cluster
@@ -30,7 +30,10 @@ test-soak: setup ## every fault at once, and memory, for a minute or two
 soak: setup ## the same for 20 minutes in each mode
 	CIO_TEST_SOAK_SECONDS=1200 $(CARGO) test --locked $(TESTS) -- --ignored --test-threads=1 --nocapture soak::
 
-test: check test-limit test-soak test-e2e ## everything
+test-hpa: ## record Kubernetes' own HPA controller anew and compare with what the forecast is tested against
+	@tests/hpa/record
+
+test: check test-limit test-soak test-hpa test-e2e ## everything
 
 bench: release ## the worker beside Node's: jobs/s, CPU, memory; WRITE=1 puts the tables into docs/benchmarks.md
 	@tests/bench/bench $(if $(WRITE),--write)

@@ -11,6 +11,7 @@
 //! | [`metrics`] | the sidecar: one queue's metrics for Prometheus and for the adapter |
 //! | [`worker`] | the loop: queue → delivery → outcome → queue |
 //! | [`simulator`] | a Customer.io workspace look-alike, with faults on demand |
+//! | [`plan`] | a volume → tier, capacity, manifest, and what the HPA will do |
 //! | [`delivery`] | operation → request → outcome, under one limit for the whole workspace |
 //! | [`queue`] | a BullMQ queue: names, jobs, counts, connection |
 //! | [`api`] | the `CioPipeline` type, its defaults and its rules |
@@ -22,6 +23,7 @@ pub mod cli;
 pub mod delivery;
 pub mod metrics;
 pub mod operator;
+pub mod plan;
 pub mod queue;
 pub mod runtime;
 pub mod simulator;

@@ -7,6 +7,7 @@ mod completions;
 mod crd;
 mod metrics;
 mod operator;
+mod plan;
 mod render;
 mod settings;
 mod simulator;
@@ -52,6 +53,7 @@ enum Command {
     Metrics(metrics::Metrics),
     Worker(worker::Worker),
     Simulator(simulator::Simulator),
+    Plan(Box<plan::Plan>),
     Render(render::Render),
     /// Print the `CioPipeline` custom resource definition as YAML.
     #[command(after_help = crd::EXAMPLE)]
@@ -79,6 +81,7 @@ pub async fn run(cli: Cli) -> ExitCode {
     let outcome = match cli.command {
         Command::Operator(command) => command.run().await,
         Command::Simulator(command) => command.run().await,
+        Command::Plan(command) => command.run(),
         Command::Render(command) => command.run(),
         Command::Crd => crd::run(),
         Command::Completions(command) => {

@@ -19,6 +19,7 @@ mod limit;
 mod memory;
 mod metrics;
 mod odd;
+mod plan;
 mod queue;
 mod render;
 mod rooms;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// Room → the rooms it may use. `simulator` is a peer of the real API: it shares nothing with the
 /// rooms that it tests.
-const MAY_USE: [(&str, &[&str]); 10] = [
+const MAY_USE: [(&str, &[&str]); 11] = [
     (
         "cli",
         &[
@@ -15,6 +15,7 @@ const MAY_USE: [(&str, &[&str]); 10] = [
             "metrics",
             "worker",
             "simulator",
+            "plan",
             "delivery",
             "queue",
             "api",
@@ -26,6 +27,7 @@ const MAY_USE: [(&str, &[&str]); 10] = [
     ("metrics", &["queue", "runtime"]),
     ("worker", &["delivery", "queue", "runtime"]),
     ("simulator", &["runtime"]),
+    ("plan", &["api", "runtime"]),
     ("delivery", &["runtime"]),
     ("queue", &["runtime"]),
     ("api", &[]),
