@@ -3,10 +3,12 @@
 //! In: arguments and environment. Out: an exit code. It decides nothing that a room decides.
 
 mod adapter;
+mod answer;
 mod completions;
 mod crd;
 mod metrics;
 mod operator;
+mod queue;
 mod render;
 mod settings;
 mod simulator;
@@ -51,6 +53,7 @@ enum Command {
     Metrics(metrics::Metrics),
     Worker(worker::Worker),
     Simulator(simulator::Simulator),
+    Queue(queue::Queue),
     Render(render::Render),
     /// Print the `CioPipeline` custom resource definition as YAML.
     #[command(after_help = crd::EXAMPLE)]
@@ -77,6 +80,7 @@ pub async fn run(cli: Cli) -> ExitCode {
     let outcome = match cli.command {
         Command::Operator(command) => command.run().await,
         Command::Simulator(command) => command.run().await,
+        Command::Queue(command) => command.run().await,
         Command::Render(command) => command.run(),
         Command::Crd => crd::run(),
         Command::Completions(command) => {

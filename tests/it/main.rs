@@ -17,6 +17,7 @@ mod interop;
 mod limit;
 mod metrics;
 mod queue;
+mod queue_command;
 mod render;
 mod rooms;
 mod simulator;

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 /// Room → the rooms it may use. `simulator` is a peer of the real API: it shares nothing with the
 /// rooms that it tests.
-const MAY_USE: [(&str, &[&str]); 10] = [
+const MAY_USE: [(&str, &[&str]); 11] = [
     (
         "cli",
         &[
+            "doctor",
             "operator",
             "adapter",
             "metrics",
@@ -21,6 +22,7 @@ const MAY_USE: [(&str, &[&str]); 10] = [
             "runtime",
         ],
     ),
+    ("doctor", &["delivery", "queue", "api", "runtime"]),
     ("operator", &["adapter", "api", "runtime"]),
     ("adapter", &["runtime"]),
     ("metrics", &["queue", "runtime"]),

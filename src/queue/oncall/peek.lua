@@ -5,6 +5,9 @@ local waiting_children = base .. 'waiting-children'
 
 -- The members of a list from the one that is taken next, or of a sorted set from the first.
 local function from_list(key, count)
+  if count <= 0 then
+    return {}
+  end
   local ids, turned = call('LRANGE', key, -count, -1), {}
   for at = #ids, 1, -1 do
     turned[#turned + 1] = ids[at]
@@ -16,7 +19,7 @@ local states = {
   waiting = function(count)
     local ids = from_list(wait, count)
     for _, id in ipairs(from_list(KEYS[5], count - #ids)) do
-      ids[#ids + 1] = #ids < count and id or nil
+      ids[#ids + 1] = id
     end
     return ids
   end,

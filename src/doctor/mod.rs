@@ -1,0 +1,3 @@
+//! Checks of everything that a pipeline needs.
+
+pub mod resolve;
