@@ -6,6 +6,7 @@ mod adapter;
 mod answer;
 mod completions;
 mod crd;
+mod doctor;
 mod metrics;
 mod operator;
 mod queue;
@@ -58,6 +59,7 @@ enum Command {
     /// Print the `CioPipeline` custom resource definition as YAML.
     #[command(after_help = crd::EXAMPLE)]
     Crd,
+    Doctor(doctor::Doctor),
     Completions(completions::Completions),
 }
 
@@ -80,6 +82,7 @@ pub async fn run(cli: Cli) -> ExitCode {
     let outcome = match cli.command {
         Command::Operator(command) => command.run().await,
         Command::Simulator(command) => command.run().await,
+        Command::Doctor(command) => command.run().await,
         Command::Queue(command) => command.run().await,
         Command::Render(command) => command.run(),
         Command::Crd => crd::run(),

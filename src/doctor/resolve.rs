@@ -68,6 +68,13 @@ pub enum ResolveError {
     NoAddress(String),
 }
 
+impl ResolveError {
+    /// Whether the person lacks the right to read it.
+    pub(super) fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Read { source: kube::Error::Api(status), .. } if status.code == 403)
+    }
+}
+
 /// A `CioPipeline` in its cluster.
 #[derive(Clone)]
 pub struct Resolver {

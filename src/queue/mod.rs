@@ -6,6 +6,7 @@
 
 pub mod address;
 pub mod bullmq_options;
+pub mod condition;
 pub mod connection;
 pub mod counts;
 mod error;

@@ -11,6 +11,7 @@
 
 mod adapter;
 mod clients;
+mod doctor;
 mod e2e;
 mod generated;
 mod interop;

@@ -1,6 +1,8 @@
 //! Which queue a command is about.
 
-use anyhow::{Context, anyhow};
+use std::fmt::Display;
+
+use anyhow::anyhow;
 use clap::Args;
 
 use super::super::CommandError;
@@ -73,7 +75,7 @@ impl Place {
             None => (self.redis.source()?, self.queue.keys(), false),
             Some(name) => self.of_pipeline(name).await?,
         };
-        let address = source.address().await.map_err(anyhow::Error::from)?;
+        let address = source.address().await.map_err(plain)?;
         let checked = address.check_keys(&keys);
         checked.map_err(|error| CommandError::Usage(error.to_string()))?;
         Ok(Opened {
@@ -88,22 +90,19 @@ impl Place {
         &self,
         name: &str,
     ) -> Result<(RedisSource, QueueKeys, bool), CommandError> {
-        let client = kube::Client::try_default()
-            .await
-            .context("cannot find the cluster of the pipeline; set KUBECONFIG")?;
+        let client = kube::Client::try_default().await.map_err(|error| {
+            let remedy = "cannot find the cluster of the pipeline; set KUBECONFIG";
+            plain(format!("{remedy}: {error}"))
+        })?;
         let namespace = self.namespace.clone();
         let namespace = namespace.unwrap_or_else(|| client.default_namespace().to_owned());
         let found = Resolver::read(client, &namespace, name)
             .await
-            .map_err(anyhow::Error::from)?;
-        let keys = found.keys().map_err(anyhow::Error::from)?;
+            .map_err(plain)?;
+        let keys = found.keys().map_err(plain)?;
         match self.redis.source_if_given()? {
             Some(source) => Ok((source, keys, false)),
-            None => Ok((
-                found.redis().await.map_err(anyhow::Error::from)?,
-                keys,
-                true,
-            )),
+            None => Ok((found.redis().await.map_err(plain)?, keys, true)),
         }
     }
 }
@@ -121,6 +120,11 @@ impl Opened {
         } else {
             ""
         };
-        CommandError::Failed(anyhow!(error).context(format!("cannot use Redis at {address}{hint}")))
+        plain(format!("cannot use Redis at {address}: {error}{hint}"))
     }
+}
+
+/// These errors say their cause themselves; a chain would say it twice.
+fn plain(error: impl Display) -> CommandError {
+    CommandError::Failed(anyhow!("{error}"))
 }
