@@ -39,7 +39,7 @@ mod tests {
 
     #[test]
     fn a_difference_counts_only_beyond_what_the_question_took() {
-        let at = |seconds| Timestamp::from_second(1_700_000_000 + seconds).unwrap();
+        let at = |seconds: i64| Timestamp::from_second(1_700_000_000 + seconds).unwrap();
         // theirs, before, after → verdict, word
         for (theirs, before, after, verdict, word) in [
             (0, 0, 0, Verdict::Pass, "agree"),

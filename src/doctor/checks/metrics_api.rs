@@ -112,6 +112,9 @@ mod tests {
     use super::*;
     use crate::doctor::check::Verdict::{self, Failure, Pass, Warning};
 
+    /// The services, whether the HPA acts, whether it asks this API → the verdict.
+    type Case = (Found<Vec<APIService>>, Option<bool>, bool, Verdict);
+
     fn service(namespace: &str, available: &str) -> APIService {
         let spec = json!({"groupPriorityMinimum": 100, "versionPriority": 200,
             "service": {"namespace": namespace, "name": "adapter"}});
@@ -127,7 +130,7 @@ mod tests {
     #[test]
     fn the_api_answers_and_is_ours_or_serves_the_hpa_all_the_same() {
         let ours = ["cio-system/adapter".to_owned()];
-        let cases: &[(Found<Vec<APIService>>, Option<bool>, bool, Verdict)] = &[
+        let cases: &[Case] = &[
             (
                 Found::Yes(vec![service("cio-system", "True")]),
                 Some(true),

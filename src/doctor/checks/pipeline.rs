@@ -115,7 +115,7 @@ mod tests {
     use super::*;
     use crate::doctor::check::Verdict::{Failure, Pass, Warning};
 
-    fn pipeline(suspend: bool, conditions: Value) -> CioPipeline {
+    fn pipeline(suspend: bool, conditions: &Value) -> CioPipeline {
         let yaml = format!(
             "apiVersion: cio.dev/v1alpha1\nkind: CioPipeline\nmetadata: {{name: events}}\nspec:\n  suspend: {suspend}\n  \
              queue: {{redis: {{url: 'redis://r'}}}}\n  workspace: {{credentialsSecretRef: {{name: c}}}}\n"
@@ -137,7 +137,7 @@ mod tests {
             (true, said("False"), Warning),
             (false, json!([]), Failure),
         ] {
-            let found = ready(&pipeline(suspend, conditions));
+            let found = ready(&pipeline(suspend, &conditions));
             assert_eq!(found.verdict, verdict, "{found:?}");
         }
     }
@@ -173,7 +173,7 @@ mod tests {
             (Found::No, true, Pass),
             (Found::Forbidden, false, Warning),
         ] {
-            let check = hpa(found.as_ref(), &pipeline(suspend, json!([])));
+            let check = hpa(found.as_ref(), &pipeline(suspend, &json!([])));
             assert_eq!(check.verdict, verdict, "{check:?}");
         }
     }

@@ -79,6 +79,9 @@ fn pipeline(name: &str, endpoint: &str) -> Value {
     pipeline
 }
 
+/// What the API server answers at a path → a check, its verdict, words of finding or remedy.
+type Case<'a> = (&'a str, Value, &'a str, &'a str, &'a str);
+
 struct Stage {
     redis: RedisServer,
     simulator: Cio,
@@ -144,7 +147,6 @@ async fn a_healthy_pipeline_passes_with_the_address_and_credentials_of_its_secre
 async fn each_thing_that_is_wrong_is_found_with_what_mends_it() {
     let stage = Stage::start().await;
     let condition = |active: &str| json!({"desiredReplicas": 2, "conditions": [{"type": "ScalingActive", "status": active, "reason": "FailedGetPodsMetric", "message": "no metrics"}]});
-    type Case<'a> = (&'a str, Value, &'a str, &'a str, &'a str);
     let cases: &[Case<'_>] = &[
         (CRD, json!(404), "crd", "failure", "helm upgrade --install"),
         (

@@ -15,7 +15,13 @@ async fn failed_jobs_are_grouped_and_come_back_by_reason_in_their_order() {
             scene
                 .redis::<()>(
                     "HSET",
-                    &[id, "failedReason", "rejected: name: must not be blank"],
+                    &[
+                        id,
+                        "failedReason",
+                        "rejected: name: must not be blank",
+                        "defa",
+                        "stalled",
+                    ],
                 )
                 .await;
         }
