@@ -6,6 +6,7 @@
 //! | room | its one job |
 //! |---|---|
 //! | [`cli`] | arguments → settings → one call into a room; printing |
+//! | [`doctor`] | what is wrong with a pipeline or its surroundings, and the command that mends it |
 //! | [`operator`] | `CioPipeline` → Deployment, HPA and the rest, in six steps |
 //! | [`adapter`] | the API server behind `custom.metrics.k8s.io` |
 //! | [`metrics`] | the sidecar: one queue's metrics for Prometheus and for the adapter |
@@ -21,6 +22,7 @@ pub mod adapter;
 pub mod api;
 pub mod cli;
 pub mod delivery;
+pub mod doctor;
 pub mod metrics;
 pub mod operator;
 pub mod plan;

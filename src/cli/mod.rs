@@ -3,11 +3,14 @@
 //! In: arguments and environment. Out: an exit code. It decides nothing that a room decides.
 
 mod adapter;
+mod answer;
 mod completions;
 mod crd;
+mod doctor;
 mod metrics;
 mod operator;
 mod plan;
+mod queue;
 mod render;
 mod settings;
 mod simulator;
@@ -54,10 +57,12 @@ enum Command {
     Worker(worker::Worker),
     Simulator(simulator::Simulator),
     Plan(Box<plan::Plan>),
+    Queue(queue::Queue),
     Render(render::Render),
     /// Print the `CioPipeline` custom resource definition as YAML.
     #[command(after_help = crd::EXAMPLE)]
     Crd,
+    Doctor(doctor::Doctor),
     Completions(completions::Completions),
 }
 
@@ -82,6 +87,8 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Operator(command) => command.run().await,
         Command::Simulator(command) => command.run().await,
         Command::Plan(command) => command.run(),
+        Command::Doctor(command) => command.run().await,
+        Command::Queue(command) => command.run().await,
         Command::Render(command) => command.run(),
         Command::Crd => crd::run(),
         Command::Completions(command) => {

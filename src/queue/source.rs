@@ -10,7 +10,13 @@ use super::address::RedisAddress;
 #[derive(Debug, Clone)]
 pub struct RedisSource {
     address: AddressSource,
-    ca_file: Option<PathBuf>,
+    ca: Option<CaSource>,
+}
+
+#[derive(Debug, Clone)]
+enum CaSource {
+    Fixed(Vec<u8>),
+    File(PathBuf),
 }
 
 #[derive(Debug, Clone)]
@@ -38,7 +44,7 @@ impl RedisSource {
     pub fn fixed(address: RedisAddress) -> Self {
         Self {
             address: AddressSource::Fixed(address),
-            ca_file: None,
+            ca: None,
         }
     }
 
@@ -46,7 +52,7 @@ impl RedisSource {
     pub fn file(path: PathBuf) -> Self {
         Self {
             address: AddressSource::File(path),
-            ca_file: None,
+            ca: None,
         }
     }
 
@@ -54,7 +60,14 @@ impl RedisSource {
     /// speaks TLS even where the address does not ask for it.
     #[must_use]
     pub fn with_ca_file(mut self, path: Option<PathBuf>) -> Self {
-        self.ca_file = path;
+        self.ca = path.map(CaSource::File);
+        self
+    }
+
+    /// Likewise, with the certificate authority itself (PEM).
+    #[must_use]
+    pub fn with_ca(mut self, pem: Option<Vec<u8>>) -> Self {
+        self.ca = pem.map(CaSource::Fixed);
         self
     }
 
@@ -70,8 +83,9 @@ impl RedisSource {
     }
 
     pub(super) async fn target(&self) -> Result<Target, QueueError> {
-        let ca = match &self.ca_file {
-            Some(path) => Some(read(path).await?),
+        let ca = match &self.ca {
+            Some(CaSource::File(path)) => Some(read(path).await?),
+            Some(CaSource::Fixed(pem)) => Some(pem.clone()),
             None => None,
         };
         Ok(Target {

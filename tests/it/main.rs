@@ -12,6 +12,7 @@
 
 mod adapter;
 mod clients;
+mod doctor;
 mod e2e;
 mod generated;
 mod interop;
@@ -21,6 +22,7 @@ mod metrics;
 mod odd;
 mod plan;
 mod queue;
+mod queue_command;
 mod render;
 mod rooms;
 mod simulator;

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 /// Room → the rooms it may use. `simulator` is a peer of the real API: it shares nothing with the
 /// rooms that it tests.
-const MAY_USE: [(&str, &[&str]); 11] = [
+const MAY_USE: [(&str, &[&str]); 12] = [
     (
         "cli",
         &[
+            "doctor",
             "operator",
             "adapter",
             "metrics",
@@ -22,6 +23,7 @@ const MAY_USE: [(&str, &[&str]); 11] = [
             "runtime",
         ],
     ),
+    ("doctor", &["delivery", "queue", "api", "runtime"]),
     ("operator", &["adapter", "api", "runtime"]),
     ("adapter", &["runtime"]),
     ("metrics", &["queue", "runtime"]),

@@ -42,7 +42,7 @@ const PARTS: [&str; 18] = [
 ];
 
 /// `script` on the queue's keys; its first argument is what a job's key begins with.
-fn on_queue<'a>(script: &'a Script, keys: &QueueKeys) -> ScriptInvocation<'a> {
+pub(super) fn on_queue<'a>(script: &'a Script, keys: &QueueKeys) -> ScriptInvocation<'a> {
     let mut invocation = script.prepare_invoke();
     for part in PARTS {
         invocation.key(keys.part(part));

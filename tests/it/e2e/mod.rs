@@ -5,6 +5,7 @@
 
 mod chart;
 mod credentials;
+mod doctor;
 mod lifecycle;
 mod limit;
 mod monitoring;

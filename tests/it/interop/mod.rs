@@ -7,7 +7,7 @@ mod observers;
 mod order;
 mod outcomes;
 mod pause;
-mod peer;
+pub(crate) mod peer;
 mod retention;
 mod retries;
 mod scene;
@@ -15,6 +15,6 @@ mod special;
 mod stalls;
 
 /// The npm packages of the two majors in the field, as `tests/node/package.json` names them.
-const MAJORS: [&str; 2] = ["bullmq5", "bullmq6"];
+pub(crate) const MAJORS: [&str; 2] = ["bullmq5", "bullmq6"];
 /// With Python's.
 const PEERS: [&str; 3] = ["bullmq5", "bullmq6", "python"];

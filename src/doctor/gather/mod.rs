@@ -1,0 +1,4 @@
+//! Asking: thin shells, one for each place.
+
+pub(super) mod cluster;
+pub(super) mod customerio;
