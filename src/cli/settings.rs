@@ -8,6 +8,8 @@ use std::str::FromStr;
 use clap::Args;
 
 use super::CommandError;
+use crate::delivery::client::{Endpoint, Region};
+use crate::delivery::credentials::{Credentials, CredentialsSource};
 use crate::queue::address::AddressError;
 use crate::queue::names::{Prefix, QueueKeys, QueueName};
 use crate::queue::source::RedisSource;
@@ -125,6 +127,67 @@ impl QueueSettings {
             Some(name) if !name.is_empty() => name,
             _ => self.queue.as_str(),
         }
+    }
+}
+
+/// Which workspace, and as whom.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Workspace")]
+pub(super) struct WorkspaceSettings {
+    /// The workspace's site id.
+    #[arg(long, env = "CUSTOMERIO_SITE_ID", value_name = "ID")]
+    site_id: Option<String>,
+
+    /// Its Track API key. Better in the environment, where other users of the machine do not see it.
+    #[arg(
+        long,
+        env = "CUSTOMERIO_TRACK_API_KEY",
+        hide_env_values = true,
+        value_name = "KEY"
+    )]
+    track_api_key: Option<String>,
+
+    /// A folder with the files siteId and apiKey; read again on change, wins over the two settings.
+    #[arg(long, env = "CUSTOMERIO_CREDENTIALS_DIR", value_name = "FOLDER")]
+    credentials_dir: Option<PathBuf>,
+
+    /// Where the workspace's data is kept: us or eu.
+    #[arg(long, env = "CUSTOMERIO_REGION", default_value = "us")]
+    pub(super) region: Region,
+
+    /// Replaces the region's host, for example by a simulator.
+    #[arg(long, env = "CUSTOMERIO_TRACK_URL", value_name = "URL")]
+    track_url: Option<String>,
+}
+
+impl WorkspaceSettings {
+    /// Where requests go.
+    pub(super) fn endpoint(&self) -> Result<Endpoint, CommandError> {
+        match self.track_url.as_deref().filter(|url| !url.is_empty()) {
+            None => Ok(Endpoint::of(self.region)),
+            Some(url) => url
+                .parse()
+                .map_err(|error| CommandError::Usage(format!("CUSTOMERIO_TRACK_URL: {error}"))),
+        }
+    }
+
+    /// Where the credentials come from.
+    pub(super) fn credentials(&self) -> Result<CredentialsSource, CommandError> {
+        let folder = self.credentials_dir.as_ref();
+        if let Some(folder) = folder.filter(|folder| !folder.as_os_str().is_empty()) {
+            return Ok(CredentialsSource::Folder(folder.clone()));
+        }
+        Credentials::new(self.site_id.as_deref(), self.track_api_key.as_deref())
+            .map(CredentialsSource::Fixed)
+            .map_err(|error| CommandError::Usage(error.to_string()))
+    }
+}
+
+/// At least one, and no more than a process could make use of.
+pub(super) fn count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count @ 1..=1_000) => Ok(count),
+        _ => Err("write a number from 1 to 1000".to_owned()),
     }
 }
 

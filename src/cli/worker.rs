@@ -1,16 +1,13 @@
 //! `cio worker`.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
 
 use super::CommandError;
-use super::settings::{QueueSettings, RedisSettings};
+use super::settings::{QueueSettings, RedisSettings, WorkspaceSettings, count};
 use crate::delivery::Mode;
-use crate::delivery::client::{Endpoint, Region};
-use crate::delivery::credentials::{Credentials, CredentialsSource};
 use crate::runtime::{http_server, shutdown};
 use crate::worker::settings::{DEFAULT_HOLD, DeliverySettings, Locks, Retention, WorkerSettings};
 use crate::worker::{self, WorkerError};
@@ -99,37 +96,7 @@ pub(super) struct Worker {
     queue: QueueSettings,
 
     #[command(flatten)]
-    workspace: Workspace,
-}
-
-/// Which workspace, and as whom.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Workspace")]
-struct Workspace {
-    /// The workspace's site id.
-    #[arg(long, env = "CUSTOMERIO_SITE_ID", value_name = "ID")]
-    site_id: Option<String>,
-
-    /// Its Track API key. Better in the environment, where other users of the machine do not see it.
-    #[arg(
-        long,
-        env = "CUSTOMERIO_TRACK_API_KEY",
-        hide_env_values = true,
-        value_name = "KEY"
-    )]
-    track_api_key: Option<String>,
-
-    /// A folder with the files siteId and apiKey; read again on change, wins over the two settings.
-    #[arg(long, env = "CUSTOMERIO_CREDENTIALS_DIR", value_name = "FOLDER")]
-    credentials_dir: Option<PathBuf>,
-
-    /// Where the workspace's data is kept: us or eu.
-    #[arg(long, env = "CUSTOMERIO_REGION", default_value = "us")]
-    region: Region,
-
-    /// Replaces the region's host, for example by a simulator.
-    #[arg(long, env = "CUSTOMERIO_TRACK_URL", value_name = "URL")]
-    track_url: Option<String>,
+    workspace: WorkspaceSettings,
 }
 
 impl Worker {
@@ -186,35 +153,6 @@ impl Worker {
             endpoint: self.workspace.endpoint()?,
             credentials: self.workspace.credentials()?,
         })
-    }
-}
-
-impl Workspace {
-    fn endpoint(&self) -> Result<Endpoint, CommandError> {
-        match self.track_url.as_deref().filter(|url| !url.is_empty()) {
-            None => Ok(Endpoint::of(self.region)),
-            Some(url) => url
-                .parse()
-                .map_err(|error| CommandError::Usage(format!("CUSTOMERIO_TRACK_URL: {error}"))),
-        }
-    }
-
-    fn credentials(&self) -> Result<CredentialsSource, CommandError> {
-        let folder = self.credentials_dir.as_ref();
-        if let Some(folder) = folder.filter(|folder| !folder.as_os_str().is_empty()) {
-            return Ok(CredentialsSource::Folder(folder.clone()));
-        }
-        Credentials::new(self.site_id.as_deref(), self.track_api_key.as_deref())
-            .map(CredentialsSource::Fixed)
-            .map_err(|error| CommandError::Usage(error.to_string()))
-    }
-}
-
-/// At least one, and no more than a process could make use of.
-fn count(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(count @ 1..=1_000) => Ok(count),
-        _ => Err("write a number from 1 to 1000".to_owned()),
     }
 }
 
