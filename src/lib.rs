@@ -9,6 +9,7 @@
 //! | [`operator`] | `CioPipeline` → Deployment, HPA and the rest, in six steps |
 //! | [`adapter`] | the API server behind `custom.metrics.k8s.io` |
 //! | [`metrics`] | the sidecar: one queue's metrics for Prometheus and for the adapter |
+//! | [`sender`] | a file of operations, delivered or put into a queue, each line once |
 //! | [`worker`] | the loop: queue → delivery → outcome → queue |
 //! | [`simulator`] | a Customer.io workspace look-alike, with faults on demand |
 //! | [`delivery`] | operation → request → outcome, under one limit for the whole workspace |
@@ -24,5 +25,6 @@ pub mod metrics;
 pub mod operator;
 pub mod queue;
 pub mod runtime;
+pub mod sender;
 pub mod simulator;
 pub mod worker;

@@ -5,9 +5,12 @@
 mod adapter;
 mod completions;
 mod crd;
+mod enqueue;
 mod metrics;
+mod operations;
 mod operator;
 mod render;
+mod send;
 mod settings;
 mod simulator;
 mod worker;
@@ -51,6 +54,8 @@ enum Command {
     Metrics(metrics::Metrics),
     Worker(worker::Worker),
     Simulator(simulator::Simulator),
+    Send(send::Send),
+    Enqueue(enqueue::Enqueue),
     Render(render::Render),
     /// Print the `CioPipeline` custom resource definition as YAML.
     #[command(after_help = crd::EXAMPLE)]
@@ -77,6 +82,8 @@ pub async fn run(cli: Cli) -> ExitCode {
     let outcome = match cli.command {
         Command::Operator(command) => command.run().await,
         Command::Simulator(command) => command.run().await,
+        Command::Send(command) => command.run().await,
+        Command::Enqueue(command) => command.run().await,
         Command::Render(command) => command.run(),
         Command::Crd => crd::run(),
         Command::Completions(command) => {

@@ -79,11 +79,16 @@ pub async fn enqueue(
         let Some(room) = stop.run_until_cancelled(queue.room()).await else {
             return Err(SendError::Interrupted);
         };
-        let chunk = queue.chunk(room.map_err(|error| failed(added, error))?).await?;
+        let chunk = queue
+            .chunk(room.map_err(|error| failed(added, error))?)
+            .await?;
         if chunk.is_empty() {
             return Ok(added);
         }
-        queue.add(&chunk).await.map_err(|error| failed(added, error))?;
+        queue
+            .add(&chunk)
+            .await
+            .map_err(|error| failed(added, error))?;
         added += chunk.len() as u64;
         show(Progress {
             total: settings.operations,

@@ -25,16 +25,22 @@ pub enum SendError {
     #[error("another cio send is at work on {0}: wait for it")]
     Busy(PathBuf),
     /// A run was begun and not finished.
-    #[error("{0} is of a run that is not finished: --resume goes on with it; remove the file to send everything anew")]
+    #[error(
+        "{0} is of a run that is not finished: --resume goes on with it; remove the file to send everything anew"
+    )]
     Unfinished(PathBuf),
     /// The file that failed lines go to holds some already.
     #[error("{0} holds lines that failed before: send that file, or move it away")]
     FailedBefore(PathBuf),
     /// The state is not of this file.
-    #[error("{0} is of another file, mapping or workspace than this one: use those the run began with, or remove it")]
+    #[error(
+        "{0} is of another file, mapping or workspace than this one: use those the run began with, or remove it"
+    )]
     Changed(PathBuf),
     /// The file was written to while it was sent.
-    #[error("line {0} is not what it was when it was checked: do not change the file while it is sent")]
+    #[error(
+        "line {0} is not what it was when it was checked: do not change the file while it is sent"
+    )]
     ChangedMeanwhile(u64),
     /// The state cannot be understood.
     #[error("{path} is no state of cio send: {message}")]

@@ -117,7 +117,10 @@ mod tests {
             .map(|line| serde_json::from_str(line).unwrap())
             .collect();
         assert_eq!(lines[0]["data"]["id"], "id");
-        assert_eq!((&lines[1]["enqueuedAt"], &lines[1]["error"]), (&json!(7), &json!("again")));
+        assert_eq!(
+            (&lines[1]["enqueuedAt"], &lines[1]["error"]),
+            (&json!(7), &json!("again"))
+        );
         assert_eq!(lines.len(), 2);
     }
 }

@@ -103,7 +103,9 @@ fn read<T>(
 }
 
 fn wait_for_room(room: &Arc<Semaphore>, bytes: usize) -> Option<OwnedSemaphorePermit> {
-    let cost = u32::try_from(OVERHEAD + 2 * bytes).unwrap_or(ROOM).min(ROOM);
+    let cost = u32::try_from(OVERHEAD + 2 * bytes)
+        .unwrap_or(ROOM)
+        .min(ROOM);
     let permit = Arc::clone(room).acquire_many_owned(cost);
     Handle::current().block_on(permit).ok()
 }

@@ -18,7 +18,7 @@ use super::input::{self, InputFile};
 use super::state::{State, fingerprint};
 use super::{Progress, SendError};
 use crate::delivery::Mode;
-use crate::delivery::circuit::Breaker;
+use crate::delivery::circuit::{Breaker, Circumstance};
 use crate::delivery::client::{Endpoint, Region, TrackClient};
 use crate::delivery::credentials::{Credentials, CredentialsSource};
 use crate::delivery::encode::{JobRef, Prepared, prepare};
@@ -314,7 +314,6 @@ impl Run<'_> {
 
     /// Ends what cannot go on.
     fn look_around(&self) -> Result<(), SendError> {
-        use crate::delivery::circuit::Circumstance;
         let open = *self.breaker.circumstance().borrow() != Circumstance::Deliverable;
         let cause = self.breaker.cause().filter(|_| open);
         if let Some(reason) = &cause
@@ -330,8 +329,7 @@ impl Run<'_> {
     }
 
     async fn save(&mut self) -> Result<(), SendError> {
-        let mut failed = &mut self.failed;
-        self.state.failed_bytes = FailedFile::sync(&mut failed)?;
+        self.state.failed_bytes = self.failed.sync()?;
         let (state, path) = (self.state.clone(), self.path.clone());
         tokio::task::spawn_blocking(move || state.save(&path)).await?
     }

@@ -136,7 +136,11 @@ pub(super) fn fingerprint(input: &InputFile, workspace: &str) -> Result<String, 
         hash.update(&buffer[..read]);
     }
     hash.update(format!("{:?} {workspace}", input.format));
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hash
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect())
 }
 
 #[cfg(test)]

@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 
 /// Room → the rooms it may use. `simulator` is a peer of the real API: it shares nothing with the
 /// rooms that it tests.
-const MAY_USE: [(&str, &[&str]); 10] = [
+const MAY_USE: [(&str, &[&str]); 11] = [
     (
         "cli",
         &[
             "operator",
             "adapter",
             "metrics",
+            "sender",
             "worker",
             "simulator",
             "delivery",
@@ -24,6 +25,7 @@ const MAY_USE: [(&str, &[&str]); 10] = [
     ("operator", &["adapter", "api", "runtime"]),
     ("adapter", &["runtime"]),
     ("metrics", &["queue", "runtime"]),
+    ("sender", &["delivery", "queue", "runtime"]),
     ("worker", &["delivery", "queue", "runtime"]),
     ("simulator", &["runtime"]),
     ("delivery", &["runtime"]),

@@ -88,7 +88,10 @@ impl Columns {
             Some(at) => self.text(record, at),
             None => Ok(None),
         };
-        let event = self.event.as_deref().map_or_else(|| known(EVENT), |it| Ok(Some(it)))?;
+        let event = self
+            .event
+            .as_deref()
+            .map_or_else(|| known(EVENT), |it| Ok(Some(it)))?;
         let has_event = self.event.is_some() || self.known[EVENT].is_some();
         let kind = match self.known[TYPE] {
             Some(_) => known(TYPE)?.unwrap_or_default(),
@@ -128,8 +131,8 @@ impl Columns {
 
     fn text<'a>(&self, record: &'a ByteRecord, at: usize) -> Result<Option<&'a str>, Problem> {
         let cell = record.get(at).unwrap_or_default();
-        let text = std::str::from_utf8(cell)
-            .map_err(|_| Problem::NotUtf8(self.heading[at].clone()))?;
+        let text =
+            std::str::from_utf8(cell).map_err(|_| Problem::NotUtf8(self.heading[at].clone()))?;
         Ok(Some(text).filter(|text| !text.is_empty()))
     }
 }
@@ -150,7 +153,12 @@ fn boolean(text: &str) -> Option<bool> {
 mod tests {
     use super::*;
 
-    fn read(heading: &str, maps: &[&str], event: Option<&str>, record: &str) -> Result<Value, String> {
+    fn read(
+        heading: &str,
+        maps: &[&str],
+        event: Option<&str>,
+        record: &str,
+    ) -> Result<Value, String> {
         let mapping = Mapping {
             fields: maps.iter().map(|map| map.parse().unwrap()).collect(),
             event: event.map(str::to_owned),
@@ -158,7 +166,9 @@ mod tests {
         let heading = heading.split(',').map(str::to_owned).collect();
         let columns = Columns::find(&mapping, heading).map_err(|error| error.to_string())?;
         let record: ByteRecord = record.split(',').map(str::as_bytes).collect();
-        columns.value(&record).map_err(|problem| problem.to_string())
+        columns
+            .value(&record)
+            .map_err(|problem| problem.to_string())
     }
 
     #[test]
@@ -203,17 +213,41 @@ mod tests {
                     "enqueuedAt": "2026-01-01T00:00:00Z"}),
             ),
         ] {
-            assert_eq!(read(heading, maps, event, record), Ok(expected), "{heading}");
+            assert_eq!(
+                read(heading, maps, event, record),
+                Ok(expected),
+                "{heading}"
+            );
         }
     }
 
     #[test]
     fn what_does_not_fit_is_named() {
         for (heading, maps, record, part) in [
-            ("id,age", &[][..], "u,1", "userId has no column \"userId\": the heading has id, age"),
-            ("userId,age", &["data.age=old"], "u,1", "data.age has no column \"old\""),
-            ("userId,age", &["data.age:number=age"], "u,many", "column \"age\" is no number"),
-            ("userId,vip", &["data.vip:boolean=vip"], "u,2", "column \"vip\" is no boolean"),
+            (
+                "id,age",
+                &[][..],
+                "u,1",
+                "userId has no column \"userId\": the heading has id, age",
+            ),
+            (
+                "userId,age",
+                &["data.age=old"],
+                "u,1",
+                "data.age has no column \"old\"",
+            ),
+            (
+                "userId,age",
+                &["data.age:number=age"],
+                "u,many",
+                "column \"age\" is no number",
+            ),
+            (
+                "userId,vip",
+                &["data.vip:boolean=vip"],
+                "u,2",
+                "column \"vip\" is no boolean",
+            ),
             ("userId,age", &[], "u", "1 cells where the heading has 2"),
         ] {
             let error = read(heading, maps, None, record).unwrap_err();

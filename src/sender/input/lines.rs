@@ -96,9 +96,6 @@ mod tests {
     #[test]
     fn a_line_that_is_too_long_does_not_hide_the_next() {
         let text = format!("\"{}\"\n1\n", "x".repeat(3 * MAX_LINE));
-        assert_eq!(
-            read(&text),
-            [(1, Err(Problem::TooLong)), (2, Ok(json!(1)))]
-        );
+        assert_eq!(read(&text), [(1, Err(Problem::TooLong)), (2, Ok(json!(1)))]);
     }
 }

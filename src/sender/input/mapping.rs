@@ -1,5 +1,6 @@
 //! Which column of a CSV file is which field of an operation, as a person says it.
 
+use std::fmt;
 use std::str::FromStr;
 
 /// All that was said about the columns.
@@ -61,6 +62,18 @@ impl FromStr for Field {
             target,
             column: column.to_owned(),
         })
+    }
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let column = &self.column;
+        match &self.target {
+            Target::Known(name) => write!(f, "{name}={column}"),
+            Target::Data(name, Cell::Text) => write!(f, "data.{name}={column}"),
+            Target::Data(name, Cell::Number) => write!(f, "data.{name}:number={column}"),
+            Target::Data(name, Cell::Boolean) => write!(f, "data.{name}:boolean={column}"),
+        }
     }
 }
 

@@ -84,11 +84,13 @@ impl<R: Read> Read for Bounded<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let left = self.left.load(Ordering::Relaxed);
         if left == 0 {
-            let message = format!("a record is longer than {MAX_LINE} bytes: is a quote not closed?");
+            let message =
+                format!("a record is longer than {MAX_LINE} bytes: is a quote not closed?");
             return Err(io::Error::other(message));
         }
         let read = self.inner.read(buffer)?;
-        self.left.store(left.saturating_sub(read), Ordering::Relaxed);
+        self.left
+            .store(left.saturating_sub(read), Ordering::Relaxed);
         Ok(read)
     }
 }
