@@ -71,7 +71,9 @@ mod tests {
         #[test]
         fn it_holds_what_a_plain_set_holds(numbers in prop::collection::vec(1_u64..60, 0..80)) {
             let mut ranges = Ranges::default();
-            numbers.iter().for_each(|number| ranges.insert(*number));
+            for number in &numbers {
+                ranges.insert(*number);
+            }
             let set: BTreeSet<u64> = numbers.into_iter().collect();
             prop_assert!((0..62).all(|number| ranges.contains(number) == set.contains(&number)));
             prop_assert_eq!(ranges.count(), set.len() as u64);

@@ -253,8 +253,8 @@ impl Run<'_> {
                     self.save().await?;
                     self.look_around()?;
                 }
-                fed = feed.next(), if more && flight.has_room() => match fed {
-                    Some(fed) => flight.add(fed?),
+                next = feed.next(), if more && flight.has_room() => match next {
+                    Some(next) => flight.add(next?),
                     None => more = false,
                 },
                 landed = flight.next(), if !flight.is_empty() || !flight.has_room() => {

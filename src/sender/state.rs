@@ -1,5 +1,6 @@
 //! What a run has done, in a file beside the input: enough to go on after a crash.
 
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -136,11 +137,12 @@ pub(super) fn fingerprint(input: &InputFile, workspace: &str) -> Result<String, 
         hash.update(&buffer[..read]);
     }
     hash.update(format!("{:?} {workspace}", input.format));
-    Ok(hash
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
+    let mut text = String::new();
+    for byte in hash.finalize() {
+        // Writing to a String cannot fail.
+        write!(text, "{byte:02x}").ok();
+    }
+    Ok(text)
 }
 
 #[cfg(test)]

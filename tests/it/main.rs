@@ -19,6 +19,7 @@ mod metrics;
 mod queue;
 mod render;
 mod rooms;
+mod send;
 mod simulator;
 mod support;
 mod worker;

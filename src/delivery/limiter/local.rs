@@ -66,7 +66,7 @@ impl LocalLimit {
             permille: permille(self.factor),
         };
         if wanted > 0 && wait <= AHEAD {
-            let room = 1 + (AHEAD - wait).as_micros() / interval.as_micros().max(1);
+            let room = 1 + AHEAD.saturating_sub(wait).as_micros() / interval.as_micros().max(1);
             reply.granted = u32::try_from(room).unwrap_or(u32::MAX);
             reply.granted = reply.granted.min(u32::try_from(wanted).unwrap_or(u32::MAX));
             reply.wait_us = micros(wait) - micros(now.saturating_duration_since(first));

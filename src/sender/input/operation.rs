@@ -14,9 +14,9 @@ pub(in crate::sender) fn read(line: &Value, started_ms: u64) -> Result<Operation
     if let Some(unknown) = object.keys().find(|key| !FIELDS.contains(&key.as_str())) {
         return Err(Problem::UnknownField(unknown.chars().take(100).collect()));
     }
-    let kind = match object.get("type").and_then(Value::as_str) {
-        Some(kind @ ("identify" | "track")) => kind,
-        _ => return Err(Problem::Type),
+    let kind = object.get("type").and_then(Value::as_str);
+    let Some(kind @ ("identify" | "track")) = kind else {
+        return Err(Problem::Type);
     };
     let nobody = |id: &Value| id.is_null() || id.as_str().is_some_and(str::is_empty);
     if object.get("userId").is_none_or(nobody) {

@@ -7,7 +7,7 @@ mod observers;
 mod order;
 mod outcomes;
 mod pause;
-mod peer;
+pub(crate) mod peer;
 mod retention;
 mod retries;
 mod scene;

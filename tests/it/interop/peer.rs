@@ -16,7 +16,7 @@ use crate::worker::bench::QUEUE;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running program; it is killed when this is dropped.
-pub(super) struct Peer {
+pub(crate) struct Peer {
     child: Child,
     stdin: ChildStdin,
     answers: Lines<BufReader<ChildStdout>>,
@@ -24,7 +24,7 @@ pub(super) struct Peer {
 
 impl Peer {
     /// `bullmq5`, `bullmq6` or `python`.
-    pub(super) async fn start(package: &str, redis_url: &str) -> Self {
+    pub(crate) async fn start(package: &str, redis_url: &str) -> Self {
         let mut command = match package {
             "python" => python().await,
             _ => node(package).await,
@@ -46,7 +46,7 @@ impl Peer {
     }
 
     /// Makes a call and waits for its answer.
-    pub(super) async fn call(&mut self, call: &str, arguments: Value) -> Value {
+    pub(crate) async fn call(&mut self, call: &str, arguments: Value) -> Value {
         let request = json!({"call": call, "arguments": arguments});
         let line = format!("{request}\n");
         let written = self.stdin.write_all(line.as_bytes()).await;
@@ -60,7 +60,7 @@ impl Peer {
     }
 
     /// Kills it with SIGKILL, with what it has in hand.
-    pub(super) async fn kill(mut self) {
+    pub(crate) async fn kill(mut self) {
         self.child.kill().await.expect("to be killed");
     }
 }
