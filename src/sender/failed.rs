@@ -56,9 +56,10 @@ impl FailedFile {
             data.entry("id").or_insert(id.into());
         }
         let text = format!("{line}\n");
-        self.bytes += text.len() as u64;
         let written = self.file()?.write_all(text.as_bytes());
-        written.map_err(|error| unwritable(&self.path, error))
+        written.map_err(|error| unwritable(&self.path, error))?;
+        self.bytes += text.len() as u64;
+        Ok(())
     }
 
     /// Puts everything onto the disk; the length of the file.
