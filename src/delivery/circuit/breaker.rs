@@ -238,6 +238,7 @@ mod tests {
         breaker.failed(&failure(false), &reason, Some(asked));
         assert_eq!(*circumstance.borrow(), Circumstance::Down(asked));
         assert_eq!((gauge.get(), breaker.is_open()), (1, true));
+        assert_eq!(breaker.cause(), Some(reason.clone()));
         assert_eq!(breaker.aside(None), Duration::from_secs(50));
         breaker.probe();
         assert_eq!(*circumstance.borrow(), Circumstance::Probing);
