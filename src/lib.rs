@@ -10,6 +10,7 @@
 //! | [`operator`] | `CioPipeline` → Deployment, HPA and the rest, in six steps |
 //! | [`adapter`] | the API server behind `custom.metrics.k8s.io` |
 //! | [`metrics`] | the sidecar: one queue's metrics for Prometheus and for the adapter |
+//! | [`sender`] | a file of operations, delivered or put into a queue, each line once |
 //! | [`worker`] | the loop: queue → delivery → outcome → queue |
 //! | [`simulator`] | a Customer.io workspace look-alike, with faults on demand |
 //! | [`plan`] | a volume → tier, capacity, manifest, and what the HPA will do |
@@ -28,5 +29,6 @@ pub mod operator;
 pub mod plan;
 pub mod queue;
 pub mod runtime;
+pub mod sender;
 pub mod simulator;
 pub mod worker;

@@ -7,11 +7,14 @@ mod answer;
 mod completions;
 mod crd;
 mod doctor;
+mod enqueue;
 mod metrics;
+mod operations;
 mod operator;
 mod plan;
 mod queue;
 mod render;
+mod send;
 mod settings;
 mod simulator;
 mod worker;
@@ -58,6 +61,8 @@ enum Command {
     Simulator(simulator::Simulator),
     Plan(Box<plan::Plan>),
     Queue(queue::Queue),
+    Send(send::Send),
+    Enqueue(enqueue::Enqueue),
     Render(render::Render),
     /// Print the `CioPipeline` custom resource definition as YAML.
     #[command(after_help = crd::EXAMPLE)]
@@ -89,6 +94,8 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Plan(command) => command.run(),
         Command::Doctor(command) => command.run().await,
         Command::Queue(command) => command.run().await,
+        Command::Send(command) => command.run().await,
+        Command::Enqueue(command) => command.run().await,
         Command::Render(command) => command.run(),
         Command::Crd => crd::run(),
         Command::Completions(command) => {

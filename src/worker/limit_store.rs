@@ -1,4 +1,4 @@
-//! The limit's place in Redis: over the worker's own connection.
+//! The limit's place in Redis: over the connection of whoever delivers.
 
 use async_trait::async_trait;
 use redis::{ScriptInvocation, Value};
@@ -6,7 +6,9 @@ use redis::{ScriptInvocation, Value};
 use crate::delivery::limiter::LimitStore;
 use crate::queue::connection::Redis;
 
-pub(super) struct RedisLimit(pub(super) Redis);
+/// Keeps the limit over this connection.
+#[derive(Debug, Clone)]
+pub struct RedisLimit(pub Redis);
 
 #[async_trait]
 impl LimitStore for RedisLimit {

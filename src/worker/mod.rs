@@ -13,7 +13,7 @@ mod failures;
 mod hand;
 mod health;
 mod keeper;
-mod limit_store;
+pub mod limit_store;
 mod processor;
 pub mod settings;
 mod special;

@@ -25,6 +25,7 @@ mod queue;
 mod queue_command;
 mod render;
 mod rooms;
+mod send;
 mod simulator;
 mod soak;
 mod support;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// Room → the rooms it may use. `simulator` is a peer of the real API: it shares nothing with the
 /// rooms that it tests.
-const MAY_USE: [(&str, &[&str]); 12] = [
+const MAY_USE: [(&str, &[&str]); 13] = [
     (
         "cli",
         &[
@@ -14,6 +14,7 @@ const MAY_USE: [(&str, &[&str]); 12] = [
             "operator",
             "adapter",
             "metrics",
+            "sender",
             "worker",
             "simulator",
             "plan",
@@ -27,6 +28,7 @@ const MAY_USE: [(&str, &[&str]); 12] = [
     ("operator", &["adapter", "api", "runtime"]),
     ("adapter", &["runtime"]),
     ("metrics", &["queue", "runtime"]),
+    ("sender", &["delivery", "queue", "runtime"]),
     ("worker", &["delivery", "queue", "runtime"]),
     ("simulator", &["runtime"]),
     ("plan", &["api", "runtime"]),

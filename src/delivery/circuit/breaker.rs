@@ -44,8 +44,9 @@ struct Inner {
 #[derive(Debug)]
 struct State {
     circuit: Circuit,
-    /// How long the circuit was opened for the last time.
+    /// How long the circuit was opened for the last time, and why.
     wait: Duration,
+    cause: Option<Reason>,
 }
 
 impl Breaker {
@@ -59,6 +60,7 @@ impl Breaker {
         let state = State {
             circuit: Circuit::default(),
             wait: backoff.first,
+            cause: None,
         };
         let inner = Inner {
             backoff,
@@ -74,6 +76,11 @@ impl Breaker {
     /// What is so, and what becomes so.
     pub fn circumstance(&self) -> watch::Receiver<Circumstance> {
         self.inner.said.subscribe()
+    }
+
+    /// Why nothing could be delivered when that was last so.
+    pub fn cause(&self) -> Option<Reason> {
+        self.state().cause.clone()
     }
 
     /// From now on one job shows whether it can be delivered.
@@ -158,6 +165,7 @@ impl Breaker {
         let wait = self.inner.backoff.delay(state.circuit.opened()).max(asked);
         state.wait = wait;
         self.inner.metrics.opened(reason.class);
+        state.cause = Some(reason.clone());
         if state.circuit.opened() == 1 {
             say_open(reason);
         }
@@ -238,6 +246,7 @@ mod tests {
             (metrics.is_open("unavailable"), breaker.is_open()),
             (true, true)
         );
+        assert_eq!(breaker.cause(), Some(reason.clone()));
         assert_eq!(breaker.aside(None), Duration::from_secs(50));
         breaker.probe();
         assert_eq!(*circumstance.borrow(), Circumstance::Probing);

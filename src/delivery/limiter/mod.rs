@@ -3,20 +3,23 @@
 //! A request needs a [`Turn`]. Turns are reserved in Redis (`limit.lua`), a few at a time and at
 //! most 100 ms ahead, and each is good for a few milliseconds: one that could not be used in time
 //! is dropped, so that requests held up by a busy machine do not bunch up behind the others.
-//! If Redis does not answer, nobody gets a turn.
+//! If Redis does not answer, nobody gets a turn. A process that delivers alone may keep the limit
+//! to itself ([`Limiter::local`]).
 
+mod local;
 mod notice;
 mod script;
 mod turns;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use redis::Script;
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
+use self::local::LocalLimit;
 use self::notice::Notice;
 pub use self::script::{LimitStore, limit_key};
 use self::script::{Question, Reply, ask};
@@ -44,14 +47,25 @@ const AT_ONCE: Duration = Duration::from_millis(25);
 
 /// One process' share in a workspace's limit.
 pub struct Limiter {
+    rate: u32,
+    kept: Kept,
+    metrics: LimitMetrics,
+    state: Mutex<State>,
+}
+
+/// Where the limit is kept.
+enum Kept {
+    Shared(Shared),
+    Here(std::sync::Mutex<LocalLimit>),
+}
+
+/// In Redis, by workspace.
+struct Shared {
     store: Arc<dyn LimitStore>,
     script: Script,
     sharer: String,
-    rate: u32,
     region: Region,
     credentials: watch::Receiver<Arc<Credentials>>,
-    metrics: LimitMetrics,
-    state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
@@ -73,14 +87,28 @@ impl Limiter {
         rate: u32,
         metrics: LimitMetrics,
     ) -> Self {
-        metrics.rate.set(rate.into());
-        Self {
+        let shared = Shared {
             store,
             script: Script::new(include_str!("limit.lua")),
             sharer: format!("{:016x}", rand::random::<u64>()),
-            rate,
             region,
             credentials,
+        };
+        Self::with(Kept::Shared(shared), rate, metrics)
+    }
+
+    /// A limit of `rate` requests a second, at least 1, for this process alone.
+    pub fn local(rate: u32, metrics: LimitMetrics) -> Self {
+        let rate = rate.max(1);
+        let local = LocalLimit::new(rate, Instant::now());
+        Self::with(Kept::Here(std::sync::Mutex::new(local)), rate, metrics)
+    }
+
+    fn with(kept: Kept, rate: u32, metrics: LimitMetrics) -> Self {
+        metrics.rate.set(rate.into());
+        Self {
+            rate,
+            kept,
             metrics,
             state: Mutex::default(),
         }
@@ -144,24 +172,46 @@ impl Limiter {
         wanted: usize,
         throttled: Option<Duration>,
     ) -> Result<Reply, String> {
-        let key = limit_key(self.region, self.credentials.borrow().site_id());
-        let question = Question {
-            key: &key,
-            sharer: &self.sharer,
-            rate: self.rate,
-            wanted: wanted.min(state.turns.at_once(AT_ONCE)),
-            known: state.known,
-            lead: state.lead,
-            throttled,
-        };
+        let wanted = wanted.min(state.turns.at_once(AT_ONCE));
         let sent = Instant::now();
-        let reply = ask(self.store.as_ref(), &self.script, &question).await?;
-        state.lead = (sent.elapsed() / 2).min(MAX_LEAD);
+        let reply = match &self.kept {
+            Kept::Shared(shared) => {
+                let reply = shared.ask(self.rate, wanted, state, throttled).await?;
+                state.lead = (sent.elapsed() / 2).min(MAX_LEAD);
+                reply
+            }
+            Kept::Here(local) => local
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .ask(wanted, throttled, sent),
+        };
         state.known = reply.next;
         state.turns.granted(sent + state.lead, &reply);
         state.notice.rate(self.rate, &reply);
         self.metrics.rate.set(reply.rate());
         Ok(reply)
+    }
+}
+
+impl Shared {
+    async fn ask(
+        &self,
+        rate: u32,
+        wanted: usize,
+        state: &State,
+        throttled: Option<Duration>,
+    ) -> Result<Reply, String> {
+        let key = limit_key(self.region, self.credentials.borrow().site_id());
+        let question = Question {
+            key: &key,
+            sharer: &self.sharer,
+            rate,
+            wanted,
+            known: state.known,
+            lead: state.lead,
+            throttled,
+        };
+        ask(self.store.as_ref(), &self.script, &question).await
     }
 }
 

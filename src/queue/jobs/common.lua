@@ -2,7 +2,7 @@
 -- at a time; these see many. Time is Redis' own, so pods whose clocks differ agree.
 -- KEYS: wait, active, prioritized, delayed, paused, meta, events, marker, limiter, stalled, pc,
 --       completed, failed, metrics:completed, metrics:completed:data, metrics:failed,
---       metrics:failed:data, stalled-check
+--       metrics:failed:data, stalled-check, id
 -- ARGV[1]: what a job's key begins with. Job keys are built here: they share the slot of the others.
 
 local call = redis.call
@@ -55,15 +55,19 @@ local function wake()
   end
 end
 
--- Makes a job ready: behind the others, or in front of them.
-local function make_ready(id, in_front, previous)
-  local priority = tonumber(call('HGET', base .. id, 'priority') or nil) or 0
+-- Puts a job among those that are ready: behind the others, or in front of them.
+local function push_ready(id, priority, in_front)
   if priority > 0 then
     local turn = in_front and 0 or call('INCR', KEYS[11]) % PER_PRIORITY
     call('ZADD', prioritized, priority * PER_PRIORITY + turn, id)
   else
     call(in_front and 'RPUSH' or 'LPUSH', ready_list(), id)
   end
+end
+
+-- Makes a job ready that was something else before.
+local function make_ready(id, in_front, previous)
+  push_ready(id, tonumber(call('HGET', base .. id, 'priority') or nil) or 0, in_front)
   emit('waiting', id, 'prev', previous)
 end
 

@@ -7,7 +7,9 @@
 //! In reading order: [`taken`] (a job in hand) → [`policy`] (what its options say of failing and
 //! keeping) → [`finish`] (what became of it) → [`exchange`] (one round trip) → [`locks`] (jobs that
 //! take long, and those whose worker is gone) → [`marker`] (waiting for work).
+//! [`add`] puts jobs in.
 
+pub mod add;
 pub mod exchange;
 pub mod finish;
 pub mod locks;
@@ -20,7 +22,7 @@ use redis::{Script, ScriptInvocation};
 use super::names::QueueKeys;
 
 /// The keys that `common.lua` takes, in its order.
-const PARTS: [&str; 18] = [
+const PARTS: [&str; 19] = [
     "wait",
     "active",
     "prioritized",
@@ -39,6 +41,7 @@ const PARTS: [&str; 18] = [
     "metrics:failed",
     "metrics:failed:data",
     "stalled-check",
+    "id",
 ];
 
 /// `script` on the queue's keys; its first argument is what a job's key begins with.

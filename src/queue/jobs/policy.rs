@@ -146,8 +146,8 @@ fn size(value: Option<&Value>) -> Option<usize> {
 fn natural(value: Option<&Value>) -> Option<u64> {
     let value = value?;
     value.as_u64().or_else(|| {
-        let seconds = Duration::try_from_secs_f64(value.as_f64()?).ok()?;
-        Some(seconds.as_secs())
+        let number = value.as_f64().filter(|it| *it >= 0.0)?;
+        Some(Duration::try_from_secs_f64(number).map_or(u64::MAX, |it| it.as_secs()))
     })
 }
 

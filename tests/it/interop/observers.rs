@@ -1,14 +1,15 @@
 //! Assertions 11, 18 to 21 and 23: what BullMQ's readers of a queue see of us.
 
-use bullmq::options::DeduplicationOptions;
-use bullmq::types::{BackoffStrategy, RemoveOnFinish};
-use bullmq::{BulkJob, JobOptions};
+use cio_operator::queue::connection::Redis;
+use cio_operator::queue::jobs::add::{Adder, NewJob};
+use cio_operator::queue::names::QueueKeys;
+use cio_operator::queue::source::RedisSource;
 use serde_json::{Value, json};
 
 use super::scene::{Scene, array, data, number};
 use super::{MAJORS, PEERS};
 use crate::support::eventually;
-use crate::worker::bench;
+use crate::worker::bench::{self, QUEUE};
 
 /// Far less than any poll of a worker that nobody wakes.
 const SOON_MS: u64 = 50;
@@ -151,37 +152,27 @@ async fn bullmqs_counts_and_lists_hold_our_jobs_in_every_state() {
     }
 }
 
+/// We add a job; its id.
+async fn add(scene: &Scene, options: &Value, data: &str) -> String {
+    let source = RedisSource::fixed(scene.server.url().parse().unwrap());
+    let keys = QueueKeys::new(&"bull".parse().unwrap(), &QUEUE.parse().unwrap());
+    let adder = Adder::new(Redis::new(source), keys, options.as_object().unwrap());
+    let name = "track";
+    adder.add(&[NewJob { name, data }]).await.unwrap().remove(0)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn options_of_jobs_that_we_add_read_the_same_in_bullmq() {
     for package in MAJORS {
         let mut scene = Scene::new(package).await;
-        let queue = bench::queue(&scene.server).await;
-        let options = JobOptions {
-            attempts: Some(5),
-            backoff: Some(BackoffStrategy::Exponential(2_000)),
-            delay: Some(60_000),
-            priority: Some(7),
-            lifo: Some(true),
-            deduplication: Some(DeduplicationOptions {
-                id: "x".to_owned(),
-                ttl: Some(60_000),
-                ..DeduplicationOptions::default()
-            }),
-            remove_on_complete: Some(RemoveOnFinish::Count(10_000)),
-            remove_on_fail: Some(RemoveOnFinish::Bool(true)),
-            ..JobOptions::default()
-        };
-        let job = BulkJob::with_options("track", data("a"), options);
-        let ours = queue.add_bulk(vec![job]).await.unwrap().remove(0);
         let same = json!({
             "attempts": 5, "backoff": {"type": "exponential", "delay": 2_000}, "delay": 60_000,
             "priority": 7, "lifo": true, "deduplication": {"id": "x", "ttl": 60_000},
             "removeOnComplete": 10_000, "removeOnFail": true,
         });
-        scene.redis::<()>("DEL", &["de:x"]).await;
+        let ours = add(&scene, &same, &data("a").to_string()).await;
         let theirs = scene.add("a", same).await;
-        assert_ne!(theirs, ours.id(), "{package}");
-        let (ours, theirs) = (scene.job(ours.id()).await, scene.job(&theirs).await);
+        let (ours, theirs) = (scene.job(&ours).await, scene.job(&theirs).await);
         for field in [
             "name",
             "data",
@@ -194,7 +185,7 @@ async fn options_of_jobs_that_we_add_read_the_same_in_bullmq() {
             assert_eq!(ours[field], theirs[field], "{package}: {field}");
         }
         assert_eq!(ours["state"], "delayed", "{package}");
-        let none = queue.add("track", Value::Null).await.unwrap();
-        assert_eq!(scene.job(none.id()).await["data"], Value::Null, "{package}");
+        let none = add(&scene, &json!({}), "null").await;
+        assert_eq!(scene.job(&none).await["data"], Value::Null, "{package}");
     }
 }

@@ -60,7 +60,7 @@ impl Peer {
     }
 
     /// Kills it with SIGKILL, with what it has in hand.
-    pub(super) async fn kill(mut self) {
+    pub(crate) async fn kill(mut self) {
         self.child.kill().await.expect("to be killed");
     }
 }

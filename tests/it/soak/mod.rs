@@ -31,7 +31,8 @@ use crate::worker::bench::counts;
 /// How long there are faults and new jobs, for each mode: the drain comes on top.
 const SHORT: u64 = 20;
 /// The probes of an open circuit are up to 30 s apart, and a job's last backoff is 16 s.
-const DRAIN: Duration = Duration::from_secs(150);
+/// After answers 429 the limit comes back in steps, and single calls may be thousands behind.
+const DRAIN: Duration = Duration::from_mins(10);
 /// From here on memory is judged: a shorter run has no quarters worth the name.
 const LONG: u64 = 300;
 const TICK: Duration = Duration::from_millis(250);

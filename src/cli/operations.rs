@@ -1,0 +1,243 @@
+//! What `cio send` and `cio enqueue` have in common: the file, its check, what a person sees.
+
+use std::fmt;
+use std::io::{self, IsTerminal};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::CommandError;
+use crate::delivery::Mode;
+use crate::sender::check::{Checked, check};
+use crate::sender::input::{Field, Format, InputFile, Mapping};
+use crate::sender::{Progress, SendError};
+
+/// Without a terminal: a line for so many operations.
+const LINE_EVERY: u64 = 1_000;
+
+/// The operations.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Input")]
+pub(super) struct InputSettings {
+    /// JSON lines, each {"type": "identify"|"track", "userId", "data", "enqueuedAt"?}, or CSV; - is standard
+    /// input. As in the guide's jobs, the data of a track is the event: {"name", "data"}.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    /// How the file is written [default: csv where its name ends so, else jsonl].
+    #[arg(long)]
+    format: Option<FormatName>,
+
+    /// Which column of a CSV is which field: userId, type, event, enqueuedAt, data.NAME, data.NAME:number,
+    /// data.NAME:boolean. Columns called as a field need none; without a data.NAME all others go into data.
+    #[arg(long = "map", value_name = "FIELD=COLUMN")]
+    fields: Vec<Field>,
+
+    /// Every line of a CSV is this event of its user.
+    #[arg(long, value_name = "NAME")]
+    event: Option<String>,
+
+    /// Only check every line; send nothing.
+    #[arg(long)]
+    pub(super) check: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum FormatName {
+    Jsonl,
+    Csv,
+}
+
+impl InputSettings {
+    /// The file to read: standard input is put on disk first, where it stays until it is done.
+    pub(super) async fn file(&self) -> Result<InputFile, CommandError> {
+        let format = self.format()?;
+        let mut path = self.file.clone();
+        if self.is_standard_input() {
+            path = tokio::task::spawn_blocking(spool)
+                .await
+                .context("read standard input")??;
+        }
+        Ok(InputFile { path, format })
+    }
+
+    pub(super) fn is_standard_input(&self) -> bool {
+        self.file.as_os_str() == "-"
+    }
+
+    fn format(&self) -> Result<Format, CommandError> {
+        let ending = self.file.extension().is_some_and(|ending| ending == "csv");
+        let csv = self
+            .format
+            .map_or(ending, |format| format == FormatName::Csv);
+        if csv {
+            return Ok(Format::Csv(Mapping {
+                fields: self.fields.clone(),
+                event: self.event.clone(),
+            }));
+        }
+        if !self.fields.is_empty() || self.event.is_some() {
+            let message = "--map and --event are for CSV: add --format csv";
+            return Err(CommandError::Usage(message.to_owned()));
+        }
+        Ok(Format::JsonLines)
+    }
+
+    /// Reads every line of `file` and names the wrong ones.
+    pub(super) async fn checked(
+        file: &InputFile,
+        mode: Mode,
+        stop: CancellationToken,
+    ) -> Result<Checked, CommandError> {
+        let checked = check(file.clone(), mode, stop)
+            .await
+            .map_err(command_error)?;
+        for (line, problem) in &checked.problems {
+            eprintln!("{}:{line}: {problem}", file.path.display());
+        }
+        Ok(checked)
+    }
+
+    /// Fails unless all lines are good.
+    pub(super) fn verdict(checked: &Checked) -> Result<(), CommandError> {
+        match checked.invalid {
+            0 => Ok(()),
+            invalid => Err(command_error(SendError::Invalid(invalid))),
+        }
+    }
+}
+
+/// What `--check` prints.
+pub(super) fn print_checked(checked: &Checked) {
+    println!(
+        "{}",
+        json!({"operations": checked.operations, "invalid": checked.invalid})
+    );
+}
+
+pub(super) fn command_error(error: SendError) -> CommandError {
+    if error.is_usage() {
+        return CommandError::Usage(error.to_string());
+    }
+    CommandError::Failed(error.into())
+}
+
+/// Standard input in a file that only its owner reads.
+fn spool() -> anyhow::Result<PathBuf> {
+    let path = std::env::temp_dir().join(format!("cio-send-{:016x}", rand::random::<u64>()));
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&path)
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    let copied = io::copy(&mut io::stdin().lock(), &mut file).and_then(|_| file.sync_all());
+    if let Err(error) = copied {
+        remove(&path);
+        return Err(error).with_context(|| format!("keep standard input in {}", path.display()));
+    }
+    Ok(path)
+}
+
+/// Removes what standard input was put into; one that stays does no harm.
+pub(super) fn remove(path: &Path) {
+    std::fs::remove_file(path).ok();
+}
+
+/// What a person sees meanwhile: a bar on a terminal, else a line now and then.
+pub(super) struct View {
+    bar: Option<ProgressBar>,
+    shown: u64,
+}
+
+impl fmt::Debug for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("View")
+    }
+}
+
+impl View {
+    pub(super) fn new(total: u64, done: u64) -> Self {
+        let template = "{bar:40} {human_pos}/{human_len}  {per_sec}  {eta} left  {msg}";
+        let bar = io::stderr().is_terminal().then(|| {
+            let style = ProgressStyle::with_template(template);
+            let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+            ProgressBar::new(total)
+                .with_style(style)
+                .with_position(done)
+        });
+        Self {
+            bar,
+            shown: done / LINE_EVERY,
+        }
+    }
+
+    pub(super) fn show(&mut self, progress: Progress) {
+        let done = progress.succeeded + progress.failed;
+        if let Some(bar) = &self.bar {
+            bar.set_position(done);
+            if progress.failed > 0 {
+                bar.set_message(format!("{} failed", progress.failed));
+            }
+        } else if done / LINE_EVERY > self.shown {
+            self.shown = done / LINE_EVERY;
+            let Progress { total, failed, .. } = progress;
+            eprintln!("{done} of {total} done, {failed} failed");
+        }
+    }
+
+    pub(super) fn end(&self) {
+        if let Some(bar) = &self.bar {
+            bar.abandon();
+        }
+    }
+}
+
+/// What to type to go on with a run.
+pub(super) fn resume_command(file: &InputFile, mode: Option<&str>) -> String {
+    let mut words = vec!["cio send".to_owned(), quoted(&file.path.to_string_lossy())];
+    words.push("--resume".to_owned());
+    words.extend(mode.map(|mode| format!("--mode {mode}")));
+    if let Format::Csv(mapping) = &file.format {
+        words.push("--format csv".to_owned());
+        let fields = mapping.fields.iter().map(ToString::to_string);
+        words.extend(fields.map(|field| format!("--map {}", quoted(&field))));
+        let event = mapping.event.iter();
+        words.extend(event.map(|event| format!("--event {}", quoted(event))));
+    }
+    words.join(" ")
+}
+
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_to_go_on_has_all_that_matters() {
+        let file = InputFile {
+            path: "my file.csv".into(),
+            format: Format::Csv(Mapping {
+                fields: vec!["data.age:number=Age of user".parse().unwrap()],
+                event: Some("bought".to_owned()),
+            }),
+        };
+        assert_eq!(
+            resume_command(&file, Some("single")),
+            "cio send 'my file.csv' --resume --mode single --format csv \
+             --map 'data.age:number=Age of user' --event bought"
+        );
+    }
+}

@@ -1,0 +1,200 @@
+//! Putting a file's operations into a queue, in their order, while it is not too long.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::feed::{Fed, Feed};
+use super::input::{self, InputFile};
+use super::ranges::Ranges;
+use super::{Progress, SendError};
+use crate::queue::QueueError;
+use crate::queue::connection::Redis;
+use crate::queue::counts::{CountsReader, QueueCounts};
+use crate::queue::jobs::add::{Adder, NewJob};
+use crate::queue::names::QueueKeys;
+use crate::runtime::clock::Clock;
+
+/// Jobs, and bytes of them, added in one step: Redis does nothing else meanwhile.
+const JOBS_AT_ONCE: usize = 500;
+const BYTES_AT_ONCE: usize = 1024 * 1024;
+/// Between two looks at a queue that is too long.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// What `cio enqueue` is told.
+#[derive(Debug)]
+pub struct EnqueueSettings {
+    /// The file; all its lines are good.
+    pub file: InputFile,
+    /// How many operations it holds.
+    pub operations: u64,
+    /// Where the queue is.
+    pub redis: Redis,
+    /// Its keys.
+    pub keys: QueueKeys,
+    /// It never gets longer than this through us.
+    pub max_depth: u64,
+    /// For time stamps.
+    pub clock: Clock,
+}
+
+/// The guide's options of a job.
+pub fn job_options() -> Map<String, Value> {
+    let options = [
+        ("attempts", json!(5)),
+        ("backoff", json!({"type": "exponential", "delay": 2_000})),
+        ("removeOnComplete", json!({"count": 10_000})),
+        ("removeOnFail", json!({"count": 50_000})),
+    ];
+    options
+        .map(|(name, value)| (name.to_owned(), value))
+        .into_iter()
+        .collect()
+}
+
+/// Adds all of the file, and tells `show` after each step.
+///
+/// # Errors
+/// When Redis does not answer, or `stop` is cancelled; jobs added so far are counted.
+pub async fn enqueue(
+    settings: EnqueueSettings,
+    show: &mut dyn FnMut(Progress),
+    stop: CancellationToken,
+) -> Result<u64, SendError> {
+    let (redis, keys) = (settings.redis, settings.keys);
+    let clock = settings.clock;
+    let make = move |_, line: &Value| job(line, clock.now_ms());
+    let mut queue = Queue {
+        feed: Feed::start(settings.file, Ranges::default(), make),
+        counts: CountsReader::new(redis.clone(), keys.clone()),
+        adder: Adder::new(redis, keys, &job_options()),
+        max_depth: settings.max_depth,
+        next: None,
+    };
+    let mut added = 0;
+    let failed = |added, error| SendError::Queue { added, error };
+    loop {
+        let Some(room) = stop.run_until_cancelled(queue.room()).await else {
+            return Err(SendError::Interrupted);
+        };
+        let chunk = queue
+            .chunk(room.map_err(|error| failed(added, error))?)
+            .await?;
+        if chunk.is_empty() {
+            return Ok(added);
+        }
+        queue
+            .add(&chunk)
+            .await
+            .map_err(|error| failed(added, error))?;
+        added += chunk.len() as u64;
+        show(Progress {
+            total: settings.operations,
+            succeeded: added,
+            failed: 0,
+        });
+    }
+}
+
+/// A job as it is added: its name and its data.
+type Job = (&'static str, String);
+
+struct Queue {
+    feed: Feed<Job>,
+    counts: CountsReader,
+    adder: Adder,
+    max_depth: u64,
+    /// Read, but too large for the step before.
+    next: Option<Fed<Job>>,
+}
+
+impl Queue {
+    /// Waits until there is room; for how many jobs.
+    async fn room(&self) -> Result<usize, QueueError> {
+        loop {
+            let depth = depth(&self.counts.read().await?);
+            if let Some(room @ 1..) = self.max_depth.checked_sub(depth) {
+                return Ok(usize::try_from(room).unwrap_or(usize::MAX));
+            }
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// The next jobs, at most so many.
+    async fn chunk(&mut self, most: usize) -> Result<Vec<Fed<Job>>, SendError> {
+        let (mut chunk, mut bytes) = (Vec::new(), 0);
+        while chunk.len() < most.min(JOBS_AT_ONCE) {
+            let next = match self.next.take() {
+                Some(next) => next,
+                None => match self.feed.next().await {
+                    Some(next) => next?,
+                    None => break,
+                },
+            };
+            bytes += next.item.1.len();
+            if bytes > BYTES_AT_ONCE && !chunk.is_empty() {
+                self.next = Some(next);
+                break;
+            }
+            chunk.push(next);
+        }
+        Ok(chunk)
+    }
+
+    async fn add(&self, chunk: &[Fed<Job>]) -> Result<(), QueueError> {
+        let jobs: Vec<_> = chunk
+            .iter()
+            .map(|fed| NewJob {
+                name: fed.item.0,
+                data: &fed.item.1,
+            })
+            .collect();
+        self.adder.add(&jobs).await.map(drop)
+    }
+}
+
+/// All jobs that are not finished, also of a queue that is paused: they take room in Redis.
+fn depth(counts: &QueueCounts) -> u64 {
+    counts.waiting + counts.paused + counts.prioritized + counts.delayed + counts.active
+}
+
+/// The job that a line is, as the guide's producer writes it.
+fn job(line: &Value, now_ms: u64) -> Result<Job, input::Problem> {
+    let operation = input::read(line, now_ms)?;
+    let data = json!({
+        "userId": line["userId"],
+        "data": line["data"],
+        "enqueuedAt": operation.enqueued_at_ms,
+    });
+    Ok((operation.kind().as_str(), data.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_becomes_the_guide_s_job() {
+        let line = json!({"type": "identify", "userId": 7, "data": {"a": 1}, "error": "old"});
+        let (name, data) = job(&line, 5).unwrap();
+        let data: Value = serde_json::from_str(&data).unwrap();
+        let expected = json!({"userId": 7, "data": {"a": 1}, "enqueuedAt": 5});
+        assert_eq!((name, data), ("identify", expected));
+    }
+
+    #[test]
+    fn a_paused_queue_is_as_long_as_any_other() {
+        let counts = QueueCounts {
+            waiting: 1,
+            paused: 2,
+            prioritized: 3,
+            delayed: 4,
+            active: 5,
+            is_paused: true,
+            ..QueueCounts::default()
+        };
+        assert_eq!(depth(&counts), 15);
+    }
+}

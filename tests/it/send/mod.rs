@@ -1,0 +1,144 @@
+//! `cio send` and `cio enqueue` as processes, against the simulator and a real Redis.
+
+mod crash;
+mod enqueue;
+mod input;
+mod limit;
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::eventually;
+use crate::support::http;
+use crate::support::process::Cio;
+use crate::support::redis::free_port;
+
+/// A simulator and a folder for files.
+struct Desk {
+    folder: TempDir,
+    url: String,
+    _simulator: Cio,
+}
+
+impl Desk {
+    async fn new(options: &[&str]) -> Self {
+        let address = format!("127.0.0.1:{}", free_port());
+        let arguments = [&["simulator", "--listen", &address], options].concat();
+        let simulator = Cio::start(&arguments, &[]);
+        let desk = Self {
+            folder: tempfile::tempdir().unwrap(),
+            url: format!("http://{address}"),
+            _simulator: simulator,
+        };
+        eventually("the simulator", async || http::get(&desk.url).await).await;
+        desk
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// `cio` with the simulator as its workspace.
+    fn command(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cio"));
+        command
+            .args(arguments)
+            .env_clear()
+            .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
+            .env("CUSTOMERIO_SITE_ID", "site")
+            .env("CUSTOMERIO_TRACK_API_KEY", "key")
+            .env("CUSTOMERIO_TRACK_URL", &self.url)
+            .env("TMPDIR", self.folder.path())
+            .envs(variables.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    fn run(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Ran {
+        Ran::of(&self.command(arguments, variables).output().unwrap())
+    }
+
+    fn start(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Child {
+        let mut command = self.command(arguments, variables);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().unwrap()
+    }
+
+    async fn state(&self) -> Value {
+        let (_, text) = http::get(&format!("{}/_sim/state", self.url))
+            .await
+            .unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// A number of the state, wherever it stands.
+    async fn count(&self, name: &str) -> u64 {
+        let state = self.state().await;
+        find(&state, name).unwrap_or_else(|| panic!("no {name} in {state}"))
+    }
+
+    fn fault(&self, rules: &Value) {
+        let body = rules.to_string();
+        let url = format!("{}/_sim/faults", self.url);
+        let put = Command::new("curl")
+            .args(["-sf", "-X", "PUT", &url, "-d", &body])
+            .status();
+        assert!(put.unwrap().success(), "{body}");
+    }
+}
+
+fn find(value: &Value, name: &str) -> Option<u64> {
+    let object = value.as_object()?;
+    let here = object.get(name).and_then(Value::as_u64);
+    here.or_else(|| object.values().find_map(|inner| find(inner, name)))
+}
+
+/// How a process ended.
+struct Ran {
+    code: Option<i32>,
+    result: Value,
+    errors: String,
+}
+
+impl Ran {
+    fn of(output: &Output) -> Self {
+        Self {
+            code: output.status.code(),
+            result: serde_json::from_slice(&output.stdout).unwrap_or_default(),
+            errors: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+/// So many events over a tenth as many users.
+fn events(count: usize) -> String {
+    let mut text = String::new();
+    for n in 0..count {
+        let user = n % (count / 10).max(1);
+        writeln!(
+            text,
+            r#"{{"type":"track","userId":"u{user}","data":{{"name":"e","data":{{"n":{n}}}}}}}"#
+        )
+        .unwrap();
+    }
+    text
+}
+
+fn lines(path: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(path).unwrap();
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+fn sent(succeeded: u64, failed: u64) -> Value {
+    json!({"succeeded": succeeded, "failed": failed})
+}
