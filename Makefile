@@ -19,10 +19,10 @@ check: setup ## formatting, lints, unit and integration tests that need no clust
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items --quiet
 	@# More threads than cores: the tests wait for processes more than they work.
-	$(CARGO) test --locked --lib --bins $(TESTS) -- --test-threads=6
+	$(CARGO) test --locked --lib --bins $(TESTS) -- --test-threads=10
 
-test-limit: setup ## the workspace's limit, counted to the millisecond with nothing beside it
-	$(CARGO) test --locked $(TESTS) -- --ignored --test-threads=1 --nocapture --skip e2e:: limit::
+test-limit: setup ## the workspace's limit and the plan's arithmetic, measured with nothing beside them
+	$(CARGO) test --locked $(TESTS) -- --ignored --test-threads=1 --nocapture --skip e2e:: limit:: plan::
 
 test-soak: setup ## every fault at once, and memory, for a minute or two
 	$(CARGO) test --locked $(TESTS) -- --ignored --test-threads=1 --nocapture --skip e2e:: soak:: memory::

@@ -244,6 +244,7 @@ fn assert_near(what: &str, predicted: f64, measured: f64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "measures time, so it runs alone: make test-limit"]
 async fn a_backlog_is_drained_in_the_time_that_the_plan_says() {
     let arguments = [
         "--events-per-day",
@@ -266,6 +267,7 @@ async fn a_backlog_is_drained_in_the_time_that_the_plan_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "measures time, so it runs alone: make test-limit"]
 async fn where_latency_is_the_bound_littles_law_says_how_fast() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("one-pod.yaml");
@@ -294,6 +296,7 @@ async fn where_latency_is_the_bound_littles_law_says_how_fast() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "measures time, so it runs alone: make test-limit"]
 async fn batches_and_memory_are_what_the_plan_says() {
     for (jobs, payload) in [(10_000, 250), (4_000, 2_000)] {
         let bytes = payload.to_string();
