@@ -10,6 +10,7 @@
 //! | [`adapter`] | the API server behind `custom.metrics.k8s.io` |
 //! | [`metrics`] | the sidecar: one queue's metrics for Prometheus and for the adapter |
 //! | [`worker`] | the loop: queue → delivery → outcome → queue |
+//! | [`loadtest`] | a load profile → a judged report, and nothing left behind |
 //! | [`simulator`] | a Customer.io workspace look-alike, with faults on demand |
 //! | [`delivery`] | operation → request → outcome, under one limit for the whole workspace |
 //! | [`queue`] | a BullMQ queue: names, jobs, counts, connection |
@@ -20,6 +21,7 @@ pub mod adapter;
 pub mod api;
 pub mod cli;
 pub mod delivery;
+pub mod loadtest;
 pub mod metrics;
 pub mod operator;
 pub mod queue;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// Room → the rooms it may use. `simulator` is a peer of the real API: it shares nothing with the
 /// rooms that it tests.
-const MAY_USE: [(&str, &[&str]); 10] = [
+const MAY_USE: [(&str, &[&str]); 11] = [
     (
         "cli",
         &[
@@ -14,6 +14,7 @@ const MAY_USE: [(&str, &[&str]); 10] = [
             "adapter",
             "metrics",
             "worker",
+            "loadtest",
             "simulator",
             "delivery",
             "queue",
@@ -25,6 +26,7 @@ const MAY_USE: [(&str, &[&str]); 10] = [
     ("adapter", &["runtime"]),
     ("metrics", &["queue", "runtime"]),
     ("worker", &["delivery", "queue", "runtime"]),
+    ("loadtest", &["delivery", "queue", "runtime"]),
     ("simulator", &["runtime"]),
     ("delivery", &["runtime"]),
     ("queue", &["runtime"]),

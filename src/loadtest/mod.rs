@@ -1,0 +1,8 @@
+//! The load test: a profile in, a judged report out, and nothing left behind in the workspace.
+//!
+//! In: a profile, a workspace that is not production, thresholds. Out: a report and a verdict. It must
+//! not touch production, retry a request of the test (the clean-up is retried), or hold an iteration
+//! back because earlier ones are slow.
+
+pub mod profile;
+pub mod schedule;
