@@ -4,5 +4,14 @@
 //! not touch production, retry a request of the test (the clean-up is retried), or hold an iteration
 //! back because earlier ones are slow.
 
+pub mod cleanup;
+pub mod engine;
+pub mod histogram;
+pub mod iteration;
+pub mod journal;
 pub mod profile;
+pub mod recorder;
 pub mod schedule;
+pub mod summary;
+pub mod thresholds;
+pub mod workspace;
