@@ -11,6 +11,7 @@ pub mod iteration;
 pub mod journal;
 pub mod profile;
 pub mod recorder;
+pub mod run;
 pub mod schedule;
 pub mod summary;
 pub mod thresholds;
