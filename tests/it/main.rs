@@ -15,6 +15,7 @@ mod e2e;
 mod generated;
 mod interop;
 mod limit;
+mod loadtest;
 mod metrics;
 mod queue;
 mod render;
