@@ -28,11 +28,11 @@ pub async fn delete(
 ) -> Vec<String> {
     let mut pace = interval(Duration::from_secs_f64(1.0 / per_second));
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (places, mut tasks) = (Arc::new(Semaphore::new(AT_ONCE)), JoinSet::new());
+    let (free, mut tasks) = (Arc::new(Semaphore::new(AT_ONCE)), JoinSet::new());
     let (mut failed, mut through) = (Vec::new(), 0);
     for user in users {
         pace.tick().await;
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+        let Ok(place) = Arc::clone(&free).acquire_owned().await else {
             failed.push(user);
             continue;
         };

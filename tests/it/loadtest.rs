@@ -166,3 +166,21 @@ async fn a_run_that_was_killed_is_cleaned_up_by_its_id() {
         (Value::from(0), 0)
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stall_shows_in_the_schedule_latency_of_a_request_that_was_itself_fast() {
+    let stall = r#"{"match": {"method": "PUT"}, "latency_ms": 2000, "times": 5}"#;
+    let scene = Scene::start(&["--fault", stall]).await;
+    let thresholds = [
+        "--threshold",
+        "cio_track_latency: max<1500",
+        "--threshold",
+        "cio_track_latency_from_schedule: max<2000",
+    ];
+    let (code, log) = scene.run(&[&["--rate", "10", "--duration", "3s"], &thresholds[..]].concat());
+    assert_eq!(code, Some(99), "{log}");
+    assert!(
+        log.contains("crossed: cio_track_latency_from_schedule 'max<2000'\n"),
+        "{log}"
+    );
+}

@@ -14,10 +14,10 @@ const MOST_RATE: f64 = 100_000.0;
 /// More stages than anybody writes by hand.
 const MOST_STAGES: usize = 100;
 /// Longer than a load test runs.
-const LONGEST: Duration = Duration::from_secs(24 * 3600);
+const LONGEST: Duration = Duration::from_hours(24);
 /// Each user may have a connection.
 const MOST_USERS: usize = 10_000;
-const LONGEST_THINK_TIME: Duration = Duration::from_secs(60);
+const LONGEST_THINK_TIME: Duration = Duration::from_mins(1);
 
 /// A straight line of the rate, to `target` within `duration`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -200,7 +200,7 @@ mod tests {
         let profile = Profile::default();
         assert_eq!(profile.check(), Ok(()));
         assert!((profile.peak_requests() - 160.0).abs() < 1e-9);
-        assert_eq!(profile.duration(), Duration::from_secs(120));
+        assert_eq!(profile.duration(), Duration::from_mins(2));
     }
 
     #[test]
@@ -214,7 +214,7 @@ mod tests {
     fn stages_are_read_or_refused_by_their_text() {
         let read = stages("10:30s, 50.5:1m").unwrap();
         assert!((read[1].target - 50.5).abs() < 1e-9);
-        assert_eq!(read[1].duration, Duration::from_secs(60));
+        assert_eq!(read[1].duration, Duration::from_mins(1));
         for text in ["", "10", "x:30s", "10:30", "10:30s,"] {
             assert!(stages(text).is_err(), "{text}");
         }
