@@ -32,14 +32,14 @@ pub async fn delete(
     let (mut failed, mut through) = (Vec::new(), 0);
     for user in users {
         pace.tick().await;
-        let Ok(place) = Arc::clone(&free).acquire_owned().await else {
+        let Ok(permit) = Arc::clone(&free).acquire_owned().await else {
             failed.push(user);
             continue;
         };
         let client = client.clone();
         tasks.spawn(async move {
             let left = delete_one(&client, user).await;
-            drop(place);
+            drop(permit);
             left
         });
         while let Some(done) = tasks.try_join_next() {
