@@ -12,6 +12,7 @@
 //! | [`metrics`] | the sidecar: one queue's metrics for Prometheus and for the adapter |
 //! | [`sender`] | a file of operations, delivered or put into a queue, each line once |
 //! | [`worker`] | the loop: queue → delivery → outcome → queue |
+//! | [`loadtest`] | a load profile → a judged report, and nothing left behind |
 //! | [`simulator`] | a Customer.io workspace look-alike, with faults on demand |
 //! | [`plan`] | a volume → tier, capacity, manifest, and what the HPA will do |
 //! | [`delivery`] | operation → request → outcome, under one limit for the whole workspace |
@@ -24,6 +25,7 @@ pub mod api;
 pub mod cli;
 pub mod delivery;
 pub mod doctor;
+pub mod loadtest;
 pub mod metrics;
 pub mod operator;
 pub mod plan;

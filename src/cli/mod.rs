@@ -8,6 +8,7 @@ mod completions;
 mod crd;
 mod doctor;
 mod enqueue;
+mod loadtest;
 mod metrics;
 mod operations;
 mod operator;
@@ -33,6 +34,8 @@ pub const EXIT_OK: u8 = 0;
 pub const EXIT_FAILED: u8 = 1;
 /// The command line or a setting is wrong; nothing was done. Clap's own code too.
 pub const EXIT_USAGE: u8 = 2;
+/// It ran to its end, and a threshold was crossed.
+pub const EXIT_CROSSED: u8 = 99;
 
 /// High-volume Customer.io integrations on Kubernetes.
 #[derive(Debug, Parser)]
@@ -40,7 +43,7 @@ pub const EXIT_USAGE: u8 = 2;
     name = "cio",
     version,
     propagate_version = true,
-    after_help = "Exit codes: 0 fine, 1 failed, 2 usage."
+    after_help = "Exit codes: 0 fine, 1 failed, 2 usage, 99 a threshold was crossed."
 )]
 pub struct Cli {
     /// What to log, as a tracing filter, for example `info,cio_operator::worker=debug` [default: info,
@@ -58,6 +61,7 @@ enum Command {
     Adapter(adapter::Adapter),
     Metrics(metrics::Metrics),
     Worker(worker::Worker),
+    Loadtest(loadtest::Loadtest),
     Simulator(simulator::Simulator),
     Plan(Box<plan::Plan>),
     Queue(queue::Queue),
@@ -80,6 +84,9 @@ pub enum CommandError {
     /// The work itself failed.
     #[error("{0:#}")]
     Failed(#[from] anyhow::Error),
+    /// A threshold was crossed.
+    #[error("thresholds have been crossed: {0}")]
+    Crossed(String),
 }
 
 /// Runs the command; the one place that turns an error into words and a code.
@@ -105,6 +112,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Metrics(command) => command.run().await,
         Command::Adapter(command) => command.run().await,
         Command::Worker(command) => command.run(exporting).await,
+        Command::Loadtest(command) => command.run().await,
     };
     match outcome {
         Ok(()) => ExitCode::from(EXIT_OK),
@@ -128,6 +136,7 @@ fn report(error: &CommandError) -> ExitCode {
     ExitCode::from(match error {
         CommandError::Usage(_) => EXIT_USAGE,
         CommandError::Failed(_) => EXIT_FAILED,
+        CommandError::Crossed(_) => EXIT_CROSSED,
     })
 }
 

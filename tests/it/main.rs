@@ -17,6 +17,7 @@ mod e2e;
 mod generated;
 mod interop;
 mod limit;
+mod loadtest;
 mod memory;
 mod metrics;
 mod odd;

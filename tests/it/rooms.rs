@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// Room → the rooms it may use. `simulator` is a peer of the real API: it shares nothing with the
 /// rooms that it tests.
-const MAY_USE: [(&str, &[&str]); 13] = [
+const MAY_USE: [(&str, &[&str]); 14] = [
     (
         "cli",
         &[
@@ -16,6 +16,7 @@ const MAY_USE: [(&str, &[&str]); 13] = [
             "metrics",
             "sender",
             "worker",
+            "loadtest",
             "simulator",
             "plan",
             "delivery",
@@ -30,6 +31,7 @@ const MAY_USE: [(&str, &[&str]); 13] = [
     ("metrics", &["queue", "runtime"]),
     ("sender", &["delivery", "queue", "runtime"]),
     ("worker", &["delivery", "queue", "runtime"]),
+    ("loadtest", &["delivery", "queue", "runtime"]),
     ("simulator", &["runtime"]),
     ("plan", &["api", "runtime"]),
     ("delivery", &["runtime"]),

@@ -1,0 +1,192 @@
+//! Starting each iteration when the schedule says, whatever the earlier ones are doing.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::iteration::{self, Turn};
+use super::journal::{Journal, JournalError};
+use super::profile::Profile;
+use super::recorder::{Exchange, Recorder};
+use super::schedule::Schedule;
+use crate::delivery::client::TrackClient;
+use crate::delivery::encode::Call;
+use crate::delivery::operation::Kind;
+use crate::delivery::refusal::Refusal;
+use crate::runtime::clock::Clock;
+use crate::runtime::http_client::TransportError;
+
+/// How long iterations may take after the last one began: k6's graceful stop.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// What the sending thread and its watcher share.
+#[derive(Debug, Default)]
+pub struct Shared(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    recorder: Recorder,
+    /// The users that are free, the longest idle one first.
+    free: VecDeque<Turn>,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A copy of the numbers.
+    pub fn numbers(&self) -> Recorder {
+        self.lock().recorder.clone()
+    }
+}
+
+/// What sends.
+#[derive(Debug)]
+pub struct Engine {
+    /// The load.
+    pub profile: Profile,
+    /// The run's id.
+    pub run: Arc<str>,
+    /// The Track API.
+    pub client: TrackClient,
+    /// For time stamps.
+    pub clock: Clock,
+    /// The users created.
+    pub journal: Journal,
+    /// The numbers.
+    pub shared: Arc<Shared>,
+}
+
+/// One iteration's means.
+struct Iteration {
+    run: Arc<str>,
+    client: TrackClient,
+    clock: Clock,
+    shared: Arc<Shared>,
+    think_time: Duration,
+    due: Instant,
+    turn: Turn,
+}
+
+impl Engine {
+    /// Runs the profile to its end, or until `stop`; then waits for what was begun. One thread is
+    /// enough, and costs less than several that wake each other: see docs/load-testing.md.
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), JournalError> {
+        let schedule = Schedule::new(&self.profile);
+        self.allocate();
+        let tasks = TaskTracker::new();
+        let start = Instant::now();
+        for number in 1..=schedule.total() {
+            let Some(after) = schedule.due(number) else {
+                break;
+            };
+            let due = start + after;
+            if due > Instant::now() {
+                stop.run_until_cancelled(sleep_until(due)).await;
+            }
+            if stop.is_cancelled() {
+                break;
+            }
+            if let Some(iteration) = self.begin(due)? {
+                tasks.spawn(iteration.run());
+            }
+        }
+        tasks.close();
+        if timeout(GRACE, tasks.wait()).await.is_err() {
+            tracing::warn!(
+                iterations = tasks.len(),
+                "gave up on iterations that do not end"
+            );
+        }
+        Ok(())
+    }
+
+    fn allocate(&self) {
+        let mut state = self.shared.lock();
+        let users = self.profile.pre_allocated_users;
+        state.free = (1..=users)
+            .map(|user| Turn { user, iteration: 0 })
+            .collect();
+        state.recorder.allocated = users;
+    }
+
+    fn begin(&mut self, due: Instant) -> Result<Option<Iteration>, JournalError> {
+        let Some(turn) = self.take_user() else {
+            return Ok(None);
+        };
+        self.journal.note(&iteration::user_id(turn))?;
+        Ok(Some(Iteration {
+            run: Arc::clone(&self.run),
+            client: self.client.clone(),
+            clock: self.clock.clone(),
+            shared: Arc::clone(&self.shared),
+            think_time: self.profile.think_time,
+            due,
+            turn,
+        }))
+    }
+
+    fn take_user(&self) -> Option<Turn> {
+        let mut state = self.shared.lock();
+        let turn = match state.free.pop_front() {
+            Some(turn) => turn,
+            None if state.recorder.allocated < self.profile.max_users => {
+                state.recorder.allocated += 1;
+                Turn {
+                    user: state.recorder.allocated,
+                    iteration: 0,
+                }
+            }
+            None => {
+                state.recorder.dropped += 1;
+                return None;
+            }
+        };
+        state.recorder.users += 1;
+        state.recorder.started += 1;
+        Some(turn)
+    }
+}
+
+impl Iteration {
+    async fn run(self) {
+        let begun = Instant::now();
+        let user = iteration::user_id(self.turn);
+        let identify = iteration::identify(&user, &self.run, self.clock.now_ms());
+        self.exchange(Kind::Identify, identify).await;
+        // A failed identify still sends its track, as in the guide.
+        let track = iteration::track(&user, self.turn, &self.run, self.clock.now_ms());
+        self.exchange(Kind::Track, track).await;
+        sleep(self.think_time).await;
+        let mut state = self.shared.lock();
+        state.recorder.completed += 1;
+        state.recorder.users -= 1;
+        state.recorder.iterations.record(begun.elapsed());
+        state.free.push_back(Turn {
+            user: self.turn.user,
+            iteration: self.turn.iteration + 1,
+        });
+    }
+
+    async fn exchange(&self, kind: Kind, call: Result<Call, Refusal>) {
+        let Ok(call) = call else {
+            // The ids are our own and short: what Customer.io documents refuses none of them.
+            return;
+        };
+        let sent = Instant::now();
+        let answer = self.client.send(&call).await;
+        let exchange = Exchange {
+            kind,
+            status: answer.as_ref().ok().map(|it| it.status.as_u16()),
+            from_send: sent.elapsed(),
+            from_schedule: self.due.elapsed(),
+            timed_out: matches!(answer, Err(TransportError::Timeout(_))),
+        };
+        self.shared.lock().recorder.exchange(exchange);
+    }
+}

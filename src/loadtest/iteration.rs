@@ -1,0 +1,101 @@
+//! One iteration's two calls: identify a test user, then record an event of it.
+
+use serde_json::{Map, Value, json};
+
+use crate::delivery::Mode;
+use crate::delivery::encode::{Call, Encoded, JobRef, prepare};
+use crate::delivery::operation::{Action, Attributes, Event, Operation};
+use crate::delivery::refusal::Refusal;
+
+/// Which iteration of which virtual user; users count from 1, iterations from 0, as in k6.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Turn {
+    /// The virtual user.
+    pub user: usize,
+    /// How many iterations it had before.
+    pub iteration: u64,
+}
+
+/// The test user's id.
+pub fn user_id(turn: Turn) -> String {
+    format!("k6-load-{}-{}", turn.user, turn.iteration)
+}
+
+/// The identify call; `now_ms` is in ms since the Unix epoch.
+pub fn identify(user: &str, run: &str, now_ms: u64) -> Result<Call, Refusal> {
+    let mut map = Map::with_capacity(3);
+    map.insert(
+        "email".into(),
+        format!("{user}@loadtest.example.com").into(),
+    );
+    map.insert("_load_test".into(), true.into());
+    map.insert("created_at".into(), (now_ms / 1_000).into());
+    let attributes = Attributes {
+        map: Some(&map),
+        timestamp: None,
+        created_at: i64::try_from(now_ms / 1_000).ok(),
+    };
+    call(user, Action::Identify(attributes), run, now_ms)
+}
+
+/// The track call.
+pub fn track(user: &str, turn: Turn, run: &str, now_ms: u64) -> Result<Call, Refusal> {
+    let name = "load_test_event";
+    let body = json!({"name": name, "data": {"iteration": turn.iteration, "vu": turn.user}});
+    let Value::Object(body) = body else {
+        return Err(Refusal::EventNameMissing);
+    };
+    let event = Event {
+        data: body.get("data").and_then(Value::as_object),
+        body: &body,
+        name,
+        kind: None,
+        id: None,
+        timestamp: None,
+    };
+    call(user, Action::Track(event), run, now_ms)
+}
+
+fn call(user: &str, action: Action<'_>, run: &str, now_ms: u64) -> Result<Call, Refusal> {
+    let operation = Operation {
+        user_id: user.into(),
+        action,
+        enqueued_at_ms: now_ms,
+    };
+    // The run stands in for a queue: an event of another run is never taken for a repetition.
+    let job = JobRef {
+        queue: run,
+        id: user,
+    };
+    match prepare(&operation, Mode::Single, job)?.encoded {
+        Encoded::Call(call) => Ok(call),
+        Encoded::Item(_) => Err(Refusal::UnknownName),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_iteration_is_the_guides() {
+        let turn = Turn {
+            user: 3,
+            iteration: 0,
+        };
+        let user = user_id(turn);
+        let now = 1_700_000_000_500;
+        let first = identify(&user, "run", now).unwrap();
+        assert_eq!(first.path, "/api/v1/customers/k6-load-3-0");
+        let body: Value = serde_json::from_slice(&first.body).unwrap();
+        let email = "k6-load-3-0@loadtest.example.com";
+        assert_eq!(
+            body,
+            json!({"email": email, "_load_test": true, "created_at": 1_700_000_000, "_timestamp": 1_700_000_000})
+        );
+        let second = track(&user, turn, "run", now).unwrap();
+        let body: Value = serde_json::from_slice(&second.body).unwrap();
+        assert_eq!(body["data"], json!({"iteration": 0, "vu": 3}));
+        assert_eq!(body["name"], "load_test_event");
+    }
+}

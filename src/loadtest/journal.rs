@@ -1,0 +1,138 @@
+//! The users that a run creates, each noted before its first request, so that they can be removed
+//! after a crash.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// Why there is no journal.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// It cannot be written.
+    #[error(
+        "cannot write the journal {path}: {error}; set XDG_STATE_HOME to a folder that is writable"
+    )]
+    Write {
+        /// Where.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// It cannot be read.
+    #[error("cannot read the journal {path}: {error}; the folder has one file for each run")]
+    Read {
+        /// Where.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+}
+
+/// Its first line: where the users are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// The run.
+    pub run: String,
+    /// The workspace.
+    pub site_id: String,
+    /// The Track API's root.
+    pub url: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Line {
+    user: String,
+}
+
+/// A journal that is being written.
+#[derive(Debug)]
+pub struct Journal {
+    path: PathBuf,
+    file: File,
+}
+
+/// Where the journal of `run` is, below the state folder.
+pub fn path(state: &Path, run: &str) -> PathBuf {
+    state.join("cio/runs").join(format!("{run}.jsonl"))
+}
+
+impl Journal {
+    /// Begins one.
+    pub fn create(path: PathBuf, header: &Header) -> Result<Self, JournalError> {
+        let opened = || {
+            fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
+            let mut file = OpenOptions::new()
+                .create_new(true)
+                .append(true)
+                .open(&path)?;
+            writeln!(file, "{}", serde_json::to_string(header)?)?;
+            file.sync_data()?;
+            Ok(file)
+        };
+        match opened() {
+            Ok(file) => Ok(Self { path, file }),
+            Err(error) => Err(JournalError::Write { path, error }),
+        }
+    }
+
+    /// Notes a user. The system has it when this returns: it outlives the process.
+    pub fn note(&mut self, user: &str) -> Result<(), JournalError> {
+        let line = format!("{{\"user\":\"{user}\"}}\n");
+        self.file
+            .write_all(line.as_bytes())
+            .map_err(|error| JournalError::Write {
+                path: self.path.clone(),
+                error,
+            })
+    }
+}
+
+/// Reads a journal; a last line that a crash cut off is left out, for its user was never created.
+pub fn read(path: &Path) -> Result<(Header, Vec<String>), JournalError> {
+    let failed = |error| JournalError::Read {
+        path: path.to_owned(),
+        error,
+    };
+    let text = fs::read_to_string(path).map_err(failed)?;
+    let mut lines = text.lines();
+    let header = serde_json::from_str(lines.next().unwrap_or(""));
+    let header = header.map_err(|error| failed(error.into()))?;
+    let users = lines.filter_map(|line| serde_json::from_str::<Line>(line).ok());
+    Ok((header, users.map(|line| line.user).collect()))
+}
+
+/// Ends one whose users are removed.
+pub fn remove(path: &Path) -> Result<(), JournalError> {
+    fs::remove_file(path).map_err(|error| JournalError::Write {
+        path: path.to_owned(),
+        error,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_noted_is_read_again_but_for_a_line_cut_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = path(folder.path(), "r");
+        let header = Header {
+            run: "r".into(),
+            site_id: "s".into(),
+            url: "u".into(),
+        };
+        let mut journal = Journal::create(path.clone(), &header).unwrap();
+        journal.note("k6-load-1-0").unwrap();
+        journal.file.write_all(b"{\"user\":\"k6-l").unwrap();
+        assert_eq!(
+            read(&path).unwrap(),
+            (header.clone(), vec!["k6-load-1-0".to_owned()])
+        );
+        assert!(Journal::create(path.clone(), &header).is_err());
+        remove(&path).unwrap();
+        assert!(read(&path).is_err());
+    }
+}

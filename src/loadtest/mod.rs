@@ -1,0 +1,18 @@
+//! The load test: a profile in, a judged report out, and nothing left behind in the workspace.
+//!
+//! In: a profile, a workspace that is not production, thresholds. Out: a report and a verdict. It must
+//! not touch production, retry a request of the test (the clean-up is retried), or hold an iteration
+//! back because earlier ones are slow.
+
+pub mod cleanup;
+pub mod engine;
+pub mod histogram;
+pub mod iteration;
+pub mod journal;
+pub mod profile;
+pub mod recorder;
+pub mod run;
+pub mod schedule;
+pub mod summary;
+pub mod thresholds;
+pub mod workspace;

@@ -1,0 +1,95 @@
+//! What is counted and measured during a run. Written by the one thread that sends, read once a
+//! second: its lock is never waited for.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::histogram::Histogram;
+use crate::delivery::operation::Kind;
+
+/// Both latencies of a kind of request.
+#[derive(Debug, Clone, Default)]
+pub struct Latencies {
+    /// From the request's first byte.
+    pub from_send: Histogram,
+    /// From when the schedule had its iteration start.
+    pub from_schedule: Histogram,
+}
+
+/// One finished request.
+#[derive(Debug, Clone, Copy)]
+pub struct Exchange {
+    /// Which of the two.
+    pub kind: Kind,
+    /// The answer's status; nothing where there was no answer.
+    pub status: Option<u16>,
+    /// From send to answer, or to giving up.
+    pub from_send: Duration,
+    /// From the iteration's due time.
+    pub from_schedule: Duration,
+    /// Whether it was given up at the time limit.
+    pub timed_out: bool,
+}
+
+/// The numbers.
+#[derive(Debug, Clone, Default)]
+pub struct Recorder {
+    /// Iterations begun.
+    pub started: u64,
+    /// Iterations that came to their end.
+    pub completed: u64,
+    /// Iterations for which no user was free.
+    pub dropped: u64,
+    /// Requests sent.
+    pub requests: u64,
+    /// Requests that were answered, whatever the answer.
+    pub answered: u64,
+    /// Answers that were not 200, and requests without one; each is a failed check.
+    pub errors: u64,
+    /// Failed checks of the identify calls.
+    pub identify_errors: u64,
+    /// Answers by status.
+    pub statuses: BTreeMap<u16, u64>,
+    /// Users in use now.
+    pub users: usize,
+    /// Users there are.
+    pub allocated: usize,
+    /// Of identify calls.
+    pub identify: Latencies,
+    /// Of track calls.
+    pub track: Latencies,
+    /// Of all requests, from send.
+    pub all: Histogram,
+    /// Of whole iterations, with the pause.
+    pub iterations: Histogram,
+}
+
+impl Recorder {
+    /// Counts one request. One without an answer has no latency, but for a time-out: leaving that
+    /// out would make the slowest server look fast.
+    pub fn exchange(&mut self, it: Exchange) {
+        self.requests += 1;
+        if let Some(status) = it.status {
+            self.answered += 1;
+            *self.statuses.entry(status).or_default() += 1;
+        }
+        if it.status != Some(200) {
+            self.errors += 1;
+            self.identify_errors += u64::from(it.kind == Kind::Identify);
+        }
+        if it.status.is_some() || it.timed_out {
+            let latencies = match it.kind {
+                Kind::Identify => &mut self.identify,
+                Kind::Track => &mut self.track,
+            };
+            latencies.from_send.record(it.from_send);
+            latencies.from_schedule.record(it.from_schedule);
+            self.all.record(it.from_send);
+        }
+    }
+
+    /// Answers with 429.
+    pub fn throttled(&self) -> u64 {
+        self.statuses.get(&429).copied().unwrap_or(0)
+    }
+}

@@ -1,0 +1,186 @@
+//! A run from its first packet to its last delete.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+use tokio::time::{Instant, interval};
+use tokio_util::sync::CancellationToken;
+
+use super::cleanup;
+use super::engine::{Engine, Shared};
+use super::journal::{self, Header, Journal, JournalError};
+use super::profile::Profile;
+use super::recorder::Recorder;
+use super::summary;
+use super::thresholds::{self, Judged, Threshold};
+use crate::delivery::client::{Endpoint, TrackClient};
+use crate::delivery::credentials::Credentials;
+use crate::runtime::clock::Clock;
+
+/// Seconds between two lines of progress.
+const PROGRESS_EVERY: u64 = 5;
+/// Connections of the clean-up.
+const CONNECTIONS: usize = 15;
+
+/// What a run needs.
+#[derive(Debug)]
+pub struct Settings {
+    /// The load.
+    pub profile: Profile,
+    /// What it is judged by.
+    pub thresholds: Vec<Threshold>,
+    /// Where it goes.
+    pub header: Header,
+    /// Likewise, for the client.
+    pub endpoint: Endpoint,
+    /// As whom.
+    pub credentials: Credentials,
+    /// The journal's file.
+    pub journal: PathBuf,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The numbers.
+    pub numbers: Recorder,
+    /// The thresholds with their values.
+    pub judged: Vec<Judged>,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+/// Why there is no outcome.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The journal cannot be kept: nothing is created that could not be removed.
+    #[error(transparent)]
+    KeepJournal(#[from] JournalError),
+    /// The client or the thread could not be made.
+    #[error("cannot start: {0}")]
+    Start(#[from] io::Error),
+    /// The sending thread ended without a word.
+    #[error("the sending thread ended early")]
+    JoinEngine,
+}
+
+/// What became of the users.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Removal {
+    /// Users that were created.
+    pub created: usize,
+    /// Deletes that were not accepted.
+    pub failed: usize,
+    /// Users a simulator still has; nothing where it could not be asked.
+    pub left: Option<usize>,
+}
+
+/// A client of the workspace.
+pub fn client(
+    endpoint: Endpoint,
+    credentials: Credentials,
+    connections: usize,
+) -> io::Result<TrackClient> {
+    // Fixed for the run: the sender may be gone.
+    let (_, credentials) = watch::channel(Arc::new(credentials));
+    TrackClient::new(endpoint, credentials, connections)
+}
+
+/// Runs the profile; `say` hears a line every few seconds.
+pub async fn run(
+    settings: Settings,
+    stop: &CancellationToken,
+    mut say: impl FnMut(String),
+) -> Result<Outcome, RunError> {
+    let (length, shared) = (settings.profile.duration(), Arc::new(Shared::default()));
+    let thresholds = settings.thresholds.clone();
+    let stop = stop.child_token();
+    let mut ended = spawn(settings, &shared, stop.clone())?;
+    let (start, mut tick) = (Instant::now(), interval(Duration::from_secs(1)));
+    tick.tick().await;
+    for second in 1.. {
+        tokio::select! {
+            end = &mut ended => {
+                end.map_err(|_| RunError::JoinEngine)??;
+                break;
+            }
+            _ = tick.tick() => {}
+        }
+        let (numbers, elapsed) = (shared.numbers(), start.elapsed());
+        if second % PROGRESS_EVERY == 0 {
+            say(summary::progress(&numbers, elapsed, length));
+        }
+        let judged = thresholds::judge(&thresholds, &numbers, elapsed);
+        if judged.iter().any(|it| it.aborts(elapsed)) {
+            stop.cancel();
+        }
+    }
+    let (numbers, elapsed) = (shared.numbers(), start.elapsed());
+    Ok(Outcome {
+        judged: thresholds::judge(&thresholds, &numbers, elapsed),
+        numbers,
+        elapsed,
+    })
+}
+
+/// The engine on a thread of its own with a runtime of one thread: nothing else delays it, and no
+/// wake-up crosses threads.
+fn spawn(
+    settings: Settings,
+    shared: &Arc<Shared>,
+    stop: CancellationToken,
+) -> Result<oneshot::Receiver<Result<(), JournalError>>, RunError> {
+    let connections = settings.profile.max_users;
+    let engine = Engine {
+        client: client(settings.endpoint, settings.credentials, connections)?,
+        run: settings.header.run.as_str().into(),
+        journal: Journal::create(settings.journal, &settings.header)?,
+        profile: settings.profile,
+        clock: Clock::system(),
+        shared: Arc::clone(shared),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let (sender, receiver) = oneshot::channel();
+    std::thread::Builder::new()
+        .name("loadtest".to_owned())
+        .spawn(move || {
+            // A receiver that is gone has ended with the process.
+            sender.send(runtime.block_on(engine.run(stop))).ok();
+        })?;
+    Ok(receiver)
+}
+
+/// Removes the users that a journal names, and the journal when none is left.
+pub async fn remove_users(
+    path: &std::path::Path,
+    endpoint: Endpoint,
+    credentials: Credentials,
+    per_second: f64,
+    mut say: impl FnMut(String),
+) -> Result<Removal, RunError> {
+    let (_, users) = journal::read(path)?;
+    let client = client(endpoint, credentials, CONNECTIONS)?;
+    let created = users.len();
+    let mut next = 500;
+    let failed = cleanup::delete(&client, users.clone(), per_second, |through| {
+        if through >= next {
+            say(format!("clean-up: {through} of {created} users"));
+            next = through + 500;
+        }
+    })
+    .await;
+    let left = cleanup::left_in_simulator(&client, &users).await;
+    if failed.is_empty() && left.unwrap_or(0) == 0 {
+        journal::remove(path)?;
+    }
+    Ok(Removal {
+        created,
+        failed: failed.len(),
+        left,
+    })
+}

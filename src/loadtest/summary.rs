@@ -1,0 +1,210 @@
+//! The end-of-test summary, in the order and words that k6's readers know.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use super::histogram::Histogram;
+use super::recorder::Recorder;
+use super::thresholds::Judged;
+
+/// The share of the plan below which a run is no pass.
+const ENOUGH_PERCENT: u64 = 95;
+
+/// Why a run is no pass though every threshold held; nothing where it is one.
+pub fn shortfall(it: &Recorder, planned: u64) -> Option<String> {
+    let enough = planned * ENOUGH_PERCENT / 100;
+    if it.answered == 0 {
+        return Some("nothing was answered: this is no result".to_owned());
+    }
+    (it.completed < enough || it.answered < 2 * enough).then(|| {
+        format!(
+            "fell short: {} of {planned} iterations complete, {} of {} requests answered",
+            it.completed,
+            it.answered,
+            2 * planned
+        )
+    })
+}
+
+/// What to do about iterations that found no user; nothing where there were none.
+pub fn advice(it: &Recorder, planned_peak: f64, max_users: usize) -> Option<String> {
+    if it.dropped == 0 {
+        return None;
+    }
+    // Little's law: users needed = rate x time in an iteration; a half more for its spread.
+    let needed = planned_peak * it.iterations.percentile(95.0) / 1_000.0 * 1.5;
+    let needed = needed
+        .ceil()
+        .max(f64::from(u32::try_from(max_users).unwrap_or(u32::MAX)) * 2.0);
+    Some(format!(
+        "{} iterations dropped: all {max_users} users were busy. Raise both numbers: --max-users {needed} \
+         --pre-allocated-users {}",
+        it.dropped,
+        (needed / 2.0).ceil()
+    ))
+}
+
+/// The whole text.
+pub fn text(it: &Recorder, judged: &[Judged], elapsed: Duration) -> String {
+    let mut out = String::new();
+    let seconds = elapsed.as_secs_f64().max(0.001);
+    section(&mut out, "THRESHOLDS");
+    for judged in judged {
+        let mark = if judged.held { '✓' } else { '✗' };
+        let Judged {
+            threshold, value, ..
+        } = judged;
+        line(
+            &mut out,
+            threshold.metric,
+            &format!("{mark} '{}' value={value:.2}", threshold.expression),
+        );
+    }
+    section(&mut out, "TOTAL RESULTS");
+    line(
+        &mut out,
+        "checks_succeeded",
+        &(it.requests - it.errors).to_string(),
+    );
+    line(&mut out, "checks_failed", &it.errors.to_string());
+    let track_errors = it.errors - it.identify_errors;
+    for (name, failed) in [
+        ("identify 200", it.identify_errors),
+        ("track 200", track_errors),
+    ] {
+        let mark = if failed == 0 { '✓' } else { '✗' };
+        line(
+            &mut out,
+            &format!("{mark} {name}"),
+            &format!("{failed} failed"),
+        );
+    }
+    section(&mut out, "LATENCY from send");
+    trend(&mut out, "cio_identify_latency", &it.identify.from_send);
+    trend(&mut out, "cio_track_latency", &it.track.from_send);
+    trend(&mut out, "http_req_duration", &it.all);
+    section(&mut out, "LATENCY from schedule");
+    trend(
+        &mut out,
+        "cio_identify_latency_from_schedule",
+        &it.identify.from_schedule,
+    );
+    trend(
+        &mut out,
+        "cio_track_latency_from_schedule",
+        &it.track.from_schedule,
+    );
+    section(&mut out, "HTTP");
+    line(&mut out, "http_reqs", &rated(it.requests, seconds));
+    line(&mut out, "cio_errors", &it.errors.to_string());
+    let throttled = percent(it.throttled(), it.requests);
+    line(
+        &mut out,
+        "answered with 429",
+        &format!("{} ({throttled:.2}%)", it.throttled()),
+    );
+    let statuses: Vec<String> = it
+        .statuses
+        .iter()
+        .map(|(s, n)| format!("{s}: {n}"))
+        .collect();
+    line(&mut out, "statuses", &statuses.join(", "));
+    section(&mut out, "EXECUTION");
+    trend(&mut out, "iteration_duration", &it.iterations);
+    line(&mut out, "iterations", &rated(it.completed, seconds));
+    line(&mut out, "dropped_iterations", &it.dropped.to_string());
+    line(&mut out, "vus_max", &it.allocated.to_string());
+    out
+}
+
+/// One line for the progress, k6's first words and what matters beside them.
+pub fn progress(it: &Recorder, elapsed: Duration, length: Duration) -> String {
+    let show = super::profile::duration::show;
+    format!(
+        "running ({} of {}), {}/{} VUs, {} complete, {} dropped; {} requests, {:.2}% 429, {} errors; p95 {:.1} ms \
+         from send, {:.1} ms from schedule",
+        show(elapsed),
+        show(length),
+        it.users,
+        it.allocated,
+        it.completed,
+        it.dropped,
+        it.requests,
+        percent(it.throttled(), it.requests),
+        it.errors,
+        it.all.percentile(95.0),
+        it.track.from_schedule.percentile(95.0),
+    )
+}
+
+fn section(out: &mut String, name: &str) {
+    // Writing to a string cannot fail.
+    writeln!(out, "\n  █ {name}\n").unwrap_or_default();
+}
+
+fn line(out: &mut String, name: &str, value: &str) {
+    writeln!(out, "    {name:.<38}: {value}").unwrap_or_default();
+}
+
+fn trend(out: &mut String, name: &str, it: &Histogram) {
+    let value = format!(
+        "avg={:.2}ms min={:.2}ms med={:.2}ms max={:.2}ms p(90)={:.2}ms p(95)={:.2}ms p(99)={:.2}ms",
+        it.mean(),
+        it.min(),
+        it.percentile(50.0),
+        it.max(),
+        it.percentile(90.0),
+        it.percentile(95.0),
+        it.percentile(99.0)
+    );
+    line(out, name, &value);
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts are below 2^53")]
+fn rated(count: u64, seconds: f64) -> String {
+    format!("{count} {:.2}/s", count as f64 / seconds)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts are below 2^53")]
+fn percent(part: u64, whole: u64) -> f64 {
+    100.0 * part as f64 / whole.max(1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_sent_nothing_or_too_little_is_no_pass() {
+        for (completed, answered, passes) in [
+            (0, 0, false),
+            (94, 200, false),
+            (95, 190, true),
+            (100, 189, false),
+        ] {
+            let it = Recorder {
+                completed,
+                answered,
+                ..Recorder::default()
+            };
+            assert_eq!(
+                shortfall(&it, 100).is_none(),
+                passes,
+                "{completed} {answered}"
+            );
+        }
+    }
+
+    #[test]
+    fn dropped_iterations_name_the_numbers_to_raise() {
+        let it = Recorder {
+            dropped: 3,
+            ..Recorder::default()
+        };
+        let advice = advice(&it, 80.0, 50).unwrap();
+        assert!(
+            advice.contains("--max-users 100 --pre-allocated-users 50"),
+            "{advice}"
+        );
+    }
+}

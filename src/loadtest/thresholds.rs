@@ -1,0 +1,291 @@
+//! Thresholds in k6's grammar: `METRIC: METHOD OP NUMBER`, refused before the run when wrong.
+
+use std::time::Duration;
+
+use super::histogram::Histogram;
+use super::profile::duration;
+use super::recorder::Recorder;
+
+/// The guide's thresholds.
+pub const DEFAULTS: [&str; 5] = [
+    "cio_identify_latency: p(95)<500",
+    "cio_identify_latency: p(99)<2000",
+    "cio_track_latency: p(95)<500",
+    "cio_track_latency: p(99)<2000",
+    "cio_errors: count<50",
+];
+
+/// Metric and whether it is a trend, a counter, a rate or a gauge.
+const METRICS: [(&str, Type); 13] = [
+    ("cio_identify_latency", Type::Trend),
+    ("cio_identify_latency_from_schedule", Type::Trend),
+    ("cio_track_latency", Type::Trend),
+    ("cio_track_latency_from_schedule", Type::Trend),
+    ("cio_errors", Type::Counter),
+    ("http_req_duration", Type::Trend),
+    ("http_req_failed", Type::Rate),
+    ("http_reqs", Type::Counter),
+    ("checks", Type::Rate),
+    ("iterations", Type::Counter),
+    ("iteration_duration", Type::Trend),
+    ("dropped_iterations", Type::Counter),
+    ("vus", Type::Gauge),
+];
+/// Longest first: `<` would match the beginning of `<=`.
+const OPERATORS: [&str; 7] = ["===", "==", "!=", "<=", ">=", "<", ">"];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Type {
+    Trend,
+    Counter,
+    Rate,
+    Gauge,
+}
+
+impl Type {
+    fn methods(self) -> &'static str {
+        match self {
+            Self::Trend => "avg, min, max, med, p(N)",
+            Self::Counter => "count, rate",
+            Self::Rate => "rate",
+            Self::Gauge => "value",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Method {
+    Avg,
+    Min,
+    Max,
+    Percentile(f64),
+    Count,
+    Rate,
+    Value,
+}
+
+/// Why a threshold is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ThresholdError {
+    /// There is no such metric.
+    #[error("threshold {0:?}: no metric {1:?}; there are {2}")]
+    FindMetric(String, String, String),
+    /// The metric has no such method.
+    #[error("threshold {0:?}: cannot take {1:?} of this metric; it has {2}")]
+    FindMethod(String, String, &'static str),
+    /// It is not of the form.
+    #[error(
+        "threshold {0:?}: write 'METRIC: METHOD OP NUMBER', for example 'cio_identify_latency: p(95)<500', \
+         with abortOnFail and delayAbortEval=10s after it where wanted; OP is one of < <= > >= == === !="
+    )]
+    Parse(String),
+}
+
+/// One threshold.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Threshold {
+    /// The metric's name.
+    pub metric: &'static str,
+    /// The expression as written.
+    pub expression: String,
+    method: Method,
+    operator: &'static str,
+    number: f64,
+    abort_after: Option<Duration>,
+}
+
+/// A threshold with its value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judged {
+    /// Which.
+    pub threshold: Threshold,
+    /// What it was measured to be.
+    pub value: f64,
+    /// Whether it held.
+    pub held: bool,
+}
+
+/// Reads one, as `--threshold` takes it.
+pub fn parse(text: &str) -> Result<Threshold, ThresholdError> {
+    let malformed = || ThresholdError::Parse(text.to_owned());
+    let (metric, rest) = text.split_once(':').ok_or_else(malformed)?;
+    let known = METRICS.iter().find(|(name, _)| *name == metric.trim());
+    let (metric, kind) = *known.ok_or_else(|| {
+        let names: Vec<&str> = METRICS.iter().map(|(name, _)| *name).collect();
+        ThresholdError::FindMetric(text.to_owned(), metric.trim().to_owned(), names.join(", "))
+    })?;
+    let (expression, abort_after) = options(rest).ok_or_else(malformed)?;
+    let operator = OPERATORS.iter().find(|it| expression.contains(**it));
+    let operator = *operator.ok_or_else(malformed)?;
+    let (left, right) = expression.split_once(operator).ok_or_else(malformed)?;
+    let number: f64 = right.trim().parse().map_err(|_| malformed())?;
+    if !number.is_finite() {
+        return Err(malformed());
+    }
+    let unknown =
+        || ThresholdError::FindMethod(text.to_owned(), left.trim().to_owned(), kind.methods());
+    Ok(Threshold {
+        metric,
+        method: method(kind, left.trim()).ok_or_else(unknown)?,
+        operator,
+        number,
+        abort_after,
+        expression,
+    })
+}
+
+/// The expression, and after how long its failure ends the run.
+fn options(text: &str) -> Option<(String, Option<Duration>)> {
+    let (mut abort, mut delay, mut words) = (false, Duration::ZERO, Vec::new());
+    for word in text.split_whitespace() {
+        match word.strip_prefix("delayAbortEval=") {
+            Some(after) => delay = duration::parse(after).ok()?,
+            None if word == "abortOnFail" => abort = true,
+            None => words.push(word),
+        }
+    }
+    Some((words.join(" "), abort.then_some(delay)))
+}
+
+fn method(kind: Type, text: &str) -> Option<Method> {
+    match (kind, text) {
+        (Type::Trend, "avg") => Some(Method::Avg),
+        (Type::Trend, "min") => Some(Method::Min),
+        (Type::Trend, "max") => Some(Method::Max),
+        (Type::Trend, "med") => Some(Method::Percentile(50.0)),
+        (Type::Trend, _) => {
+            let inner = text.strip_prefix("p(")?.strip_suffix(')')?;
+            let digits = inner.bytes().all(|it| it.is_ascii_digit() || it == b'.');
+            let percent = inner.parse().ok().filter(|it| (0.0..=100.0).contains(it))?;
+            digits.then_some(Method::Percentile(percent))
+        }
+        (Type::Counter, "count") => Some(Method::Count),
+        (Type::Counter | Type::Rate, "rate") => Some(Method::Rate),
+        (Type::Gauge, "value") => Some(Method::Value),
+        _ => None,
+    }
+}
+
+/// Judges all of them.
+pub fn judge(thresholds: &[Threshold], numbers: &Recorder, elapsed: Duration) -> Vec<Judged> {
+    let judged = |threshold: &Threshold| {
+        let value = threshold.value(numbers, elapsed.as_secs_f64());
+        Judged {
+            threshold: threshold.clone(),
+            held: value.is_some_and(|value| threshold.holds(value)),
+            value: value.unwrap_or(0.0),
+        }
+    };
+    thresholds.iter().map(judged).collect()
+}
+
+impl Judged {
+    /// Whether the run is to end now.
+    pub fn aborts(&self, elapsed: Duration) -> bool {
+        !self.held
+            && self
+                .threshold
+                .abort_after
+                .is_some_and(|after| elapsed >= after)
+    }
+}
+
+impl Threshold {
+    /// Nothing where nothing was measured, which is no pass.
+    fn value(&self, it: &Recorder, seconds: f64) -> Option<f64> {
+        match self.metric {
+            "cio_identify_latency" => self.of_trend(&it.identify.from_send),
+            "cio_identify_latency_from_schedule" => self.of_trend(&it.identify.from_schedule),
+            "cio_track_latency" => self.of_trend(&it.track.from_send),
+            "cio_track_latency_from_schedule" => self.of_trend(&it.track.from_schedule),
+            "http_req_duration" => self.of_trend(&it.all),
+            "iteration_duration" => self.of_trend(&it.iterations),
+            "http_req_failed" => share(it.errors, it.requests),
+            "checks" => share(it.requests - it.errors, it.requests),
+            "vus" => Some(real(it.users as u64)),
+            "cio_errors" => Some(self.of_counter(it.errors, seconds)),
+            "http_reqs" => Some(self.of_counter(it.requests, seconds)),
+            "iterations" => Some(self.of_counter(it.completed, seconds)),
+            _ => Some(self.of_counter(it.dropped, seconds)),
+        }
+    }
+
+    fn of_trend(&self, histogram: &Histogram) -> Option<f64> {
+        (histogram.count() > 0).then(|| match self.method {
+            Method::Avg => histogram.mean(),
+            Method::Min => histogram.min(),
+            Method::Percentile(percent) => histogram.percentile(percent),
+            _ => histogram.max(),
+        })
+    }
+
+    fn of_counter(&self, count: u64, seconds: f64) -> f64 {
+        match self.method {
+            Method::Rate if seconds > 0.0 => real(count) / seconds,
+            Method::Rate => 0.0,
+            _ => real(count),
+        }
+    }
+
+    fn holds(&self, value: f64) -> bool {
+        match self.operator {
+            "<" => value < self.number,
+            "<=" => value <= self.number,
+            ">" => value > self.number,
+            ">=" => value >= self.number,
+            "!=" => (value - self.number).abs() > f64::EPSILON,
+            _ => (value - self.number).abs() <= f64::EPSILON,
+        }
+    }
+}
+
+fn share(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| real(part) / real(whole))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts are below 2^53")]
+fn real(count: u64) -> f64 {
+    count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn k6s_grammar_is_read_or_refused_with_what_is_allowed() {
+        for text in [
+            "cio_errors: count<50",
+            "cio_track_latency:p(99.9) <= 5e2",
+            "checks: rate===1",
+            "vus: value != 3",
+            "cio_errors: count < 9 abortOnFail delayAbortEval=10s",
+        ] {
+            assert!(parse(text).is_ok(), "{text}");
+        }
+        for (text, part) in [
+            ("cio_errors: p(95)<5", "count, rate"),
+            ("nothing: count<5", "cio_errors"),
+            ("cio_track_latency: p(101)<5", "p(N)"),
+            ("cio_track_latency: p( 95 )<5", "p(N)"),
+            ("cio_errors: count<NaN", "METHOD OP NUMBER"),
+            ("cio_track_latency: p(95)<500ms", "METHOD OP NUMBER"),
+            ("cio_errors: count<1 && count>0", "METHOD OP NUMBER"),
+            ("cio_errors", "METHOD OP NUMBER"),
+            ("http_reqs{status:200}: count>1", "no metric"),
+        ] {
+            let error = parse(text).expect_err(text).to_string();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_trend_without_a_value_never_holds_and_aborts_after_its_delay() {
+        let text = "cio_track_latency: p(95)<500 abortOnFail delayAbortEval=10s";
+        let thresholds = [parse(text).unwrap(), parse(DEFAULTS[4]).unwrap()];
+        let judged = judge(&thresholds, &Recorder::default(), Duration::from_secs(1));
+        assert_eq!((judged[0].held, judged[1].held), (false, true));
+        assert!(!judged[0].aborts(Duration::from_secs(9)));
+        assert!(judged[0].aborts(Duration::from_secs(10)));
+    }
+}

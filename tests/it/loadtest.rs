@@ -1,0 +1,186 @@
+//! `cio loadtest` as a process against the simulator as a process.
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::process::{self, Cio};
+use crate::support::redis::free_port;
+use crate::support::{eventually, http};
+
+/// A simulator, and a folder for the journals.
+struct Scene {
+    url: String,
+    state: TempDir,
+    _simulator: Cio,
+}
+
+impl Scene {
+    async fn start(options: &[&str]) -> Self {
+        let listen = format!("127.0.0.1:{}", free_port());
+        let simulator = Cio::start(
+            &[&["simulator", "--listen", &listen], options].concat(),
+            &[],
+        );
+        let url = format!("http://{listen}");
+        eventually("the simulator to answer", async || {
+            http::get(&format!("{url}/_sim/state")).await
+        })
+        .await;
+        Self {
+            url,
+            state: tempfile::tempdir().expect("a folder"),
+            _simulator: simulator,
+        }
+    }
+
+    fn variables(&self) -> [(&str, &str); 4] {
+        [
+            ("CUSTOMERIO_SITE_ID", "site"),
+            ("CUSTOMERIO_TRACK_API_KEY", "geheim"),
+            ("CUSTOMERIO_TRACK_URL", &self.url),
+            ("XDG_STATE_HOME", self.state.path().to_str().expect("UTF-8")),
+        ]
+    }
+
+    fn run(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let fixed = ["loadtest", "--cleanup-rate", "2000"];
+        process::run(&[&fixed, arguments].concat(), &self.variables())
+    }
+
+    async fn numbers(&self) -> Value {
+        let page = http::get(&format!("{}/_sim/state", self.url)).await;
+        serde_json::from_str(&page.expect("an answer").1).expect("JSON")
+    }
+
+    fn journals(&self) -> usize {
+        std::fs::read_dir(self.state.path().join("cio/runs")).map_or(0, Iterator::count)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_sends_its_plan_and_leaves_nothing() {
+    let scene = Scene::start(&[]).await;
+    let (code, log) = scene.run(&["--rate", "20", "--duration", "2s"]);
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains("40 iterations, 80 requests"), "{log}");
+    assert!(!log.contains("geheim"), "{log}");
+    let numbers = scene.numbers().await;
+    for (name, count) in [
+        ("identifies", 40),
+        ("events", 40),
+        ("deletes", 40),
+        ("people", 0),
+    ] {
+        assert_eq!(numbers[name], count, "{name}");
+    }
+    assert_eq!(scene.journals(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn errors_cross_the_threshold_that_is_named() {
+    let fault = r#"{"match": {"method": "POST"}, "status": 500}"#;
+    let scene = Scene::start(&["--fault", fault]).await;
+    let (code, log) = scene.run(&["--rate", "30", "--duration", "2s"]);
+    assert_eq!(code, Some(99), "{log}");
+    assert!(log.contains("cio_errors 'count<50'"), "{log}");
+    assert_eq!(scene.numbers().await["people"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn production_is_refused_and_so_is_a_wrong_threshold() {
+    let scene = Scene::start(&[]).await;
+    let mut variables = scene.variables();
+    variables[2].1 = "https://track.example.com";
+    let (code, log) = process::run(&["loadtest"], &variables);
+    assert_eq!(code, Some(2), "{log}");
+    assert!(log.contains("--staging site"), "{log}");
+    let (code, log) = scene.run(&["--threshold", "cio_errors: p(95)<5"]);
+    assert_eq!(code, Some(2), "{log}");
+    assert!(log.contains("count, rate"), "{log}");
+    assert_eq!(
+        (scene.journals(), &scene.numbers().await["requests"]),
+        (0, &Value::from(0))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_drops_most_of_its_plan_is_no_pass_and_says_what_to_raise() {
+    let scene = Scene::start(&["--latency", "400"]).await;
+    let users = ["--max-users", "1", "--threshold", "cio_errors: count<50"];
+    let (code, log) = scene.run(&[&["--rate", "20", "--duration", "2s"], &users[..]].concat());
+    assert_eq!(code, Some(1), "{log}");
+    assert!(
+        log.contains("fell short") && log.contains("--max-users 2"),
+        "{log}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_asked_to_end_removes_its_users() {
+    let scene = Scene::start(&[]).await;
+    let arguments = [
+        "loadtest",
+        "--cleanup-rate",
+        "2000",
+        "--rate",
+        "20",
+        "--duration",
+        "60s",
+    ];
+    let run = Cio::start(&arguments, &scene.variables());
+    eventually("some users", async || {
+        (scene.numbers().await["people"].as_u64()? > 5).then_some(())
+    })
+    .await;
+    run.signal("INT");
+    eventually("no user and no journal", async || {
+        let gone = scene.numbers().await["people"] == 0 && scene.journals() == 0;
+        gone.then_some(())
+    })
+    .await;
+    assert_eq!(run.terminate().0, Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_was_killed_is_cleaned_up_by_its_id() {
+    let scene = Scene::start(&[]).await;
+    let run = Cio::start(
+        &["loadtest", "--rate", "20", "--duration", "60s"],
+        &scene.variables(),
+    );
+    eventually("some users", async || {
+        (scene.numbers().await["people"].as_u64()? > 5).then_some(())
+    })
+    .await;
+    drop(run);
+    let mut journals = std::fs::read_dir(scene.state.path().join("cio/runs")).expect("journals");
+    let journal = journals.next().expect("one").expect("an entry").path();
+    let id = journal
+        .file_stem()
+        .and_then(|it| it.to_str())
+        .expect("an id");
+    let (code, log) = process::run(&["loadtest", "cleanup", "--run", id], &scene.variables());
+    assert_eq!(code, Some(0), "{log}");
+    assert_eq!(
+        (scene.numbers().await["people"].clone(), scene.journals()),
+        (Value::from(0), 0)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stall_shows_in_the_schedule_latency_of_a_request_that_was_itself_fast() {
+    let stall = r#"{"match": {"method": "PUT"}, "latency_ms": 2000, "times": 5}"#;
+    let scene = Scene::start(&["--fault", stall]).await;
+    let thresholds = [
+        "--threshold",
+        "cio_track_latency: max<1500",
+        "--threshold",
+        "cio_track_latency_from_schedule: max<2000",
+    ];
+    let (code, log) = scene.run(&[&["--rate", "10", "--duration", "3s"], &thresholds[..]].concat());
+    assert_eq!(code, Some(99), "{log}");
+    assert!(
+        log.contains("crossed: cio_track_latency_from_schedule 'max<2000'\n"),
+        "{log}"
+    );
+}
