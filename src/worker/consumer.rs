@@ -150,6 +150,11 @@ impl Consumer {
         }
     }
 
+    /// Jobs there is room for by now, at least one.
+    fn free(&self) -> usize {
+        self.room(Circumstance::Deliverable).jobs.max(1)
+    }
+
     async fn exchange(&self, state: &mut Loop, room: Room) -> Result<(), QueueError> {
         state.tokens += 1;
         let token = self.token(state.tokens);
@@ -166,7 +171,7 @@ impl Consumer {
         let exchanged = self.queue.exchange(&finished, room, &token).await?;
         self.written_down(state.done.drain(..count), &exchanged, state.failures > 0);
         state.failures = 0;
-        self.take(state, exchanged, room).await;
+        self.take(state, exchanged, room);
         Ok(())
     }
 
@@ -198,7 +203,7 @@ impl Consumer {
         }
     }
 
-    async fn take(&self, state: &mut Loop, exchanged: Exchanged, room: Room) {
+    fn take(&self, state: &mut Loop, exchanged: Exchanged, room: Room) {
         if exchanged.lost > 0 {
             tracing::warn!(
                 queue.name = %self.settings.queue,
@@ -215,7 +220,7 @@ impl Consumer {
         state.wait = match exchanged.next {
             Next::Jobs => None,
             Next::Nothing(longest) => Some(self.wait(longest.unwrap_or(LONGEST_WAIT))),
-            Next::Special => Some(self.let_bullmq_take(room.jobs).await),
+            Next::Special => Some(self.let_bullmq_take(self.free())),
         };
     }
 
@@ -275,17 +280,20 @@ impl Consumer {
         })
     }
 
-    /// Lets BullMQ's own loop take jobs for a while.
-    async fn let_bullmq_take(&self, jobs: usize) -> JoinHandle<()> {
-        if let Err(error) = self.special.resume(jobs).await {
-            tracing::warn!(
-                queue.name = %self.settings.queue,
-                error,
-                "BullMQ's loop could not be started; trying again"
-            );
-        }
+    /// Lets BullMQ's own loop take up to `jobs` jobs for a while. It is started on a task of its own:
+    /// it tries long before it says that it cannot connect.
+    fn let_bullmq_take(&self, jobs: usize) -> JoinHandle<()> {
         let special = Arc::clone(&self.special);
+        let queue = self.settings.queue.clone();
         tokio::spawn(async move {
+            let resumed = tokio::time::timeout(special::PATIENCE, special.resume(jobs)).await;
+            if let Err(error) = resumed.unwrap_or_else(|_| Err("no answer".to_owned())) {
+                tracing::warn!(
+                    queue.name = %queue,
+                    error,
+                    "BullMQ's loop could not be started; trying again"
+                );
+            }
             tokio::time::sleep(special::TURN).await;
             special.pause();
         })
@@ -316,6 +324,8 @@ impl Consumer {
         let deadline = Instant::now() + self.settings.grace;
         if let Some(wait) = state.wait.take() {
             wait.abort();
+            // Until it is over it could start BullMQ's loop yet; that it was aborted is no news.
+            wait.await.ok();
         }
         self.special.pause();
         self.halt.cancel();

@@ -23,6 +23,8 @@ use crate::runtime::clock::Clock;
 
 /// How long it runs when a job for it is next.
 pub(super) const TURN: Duration = Duration::from_secs(1);
+/// How long it may take to start.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// An idle loop asks so often, and needs up to so long to end.
 const DRAIN_DELAY: Duration = Duration::from_secs(1);
 /// After an error of Redis.

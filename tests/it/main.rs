@@ -14,6 +14,7 @@ mod adapter;
 mod clients;
 mod doctor;
 mod e2e;
+mod full_redis;
 mod generated;
 mod interop;
 mod limit;

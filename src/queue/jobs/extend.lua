@@ -7,7 +7,8 @@ for at = 3, #ARGV, 2 do
   local id, token = ARGV[at], ARGV[at + 1]
   local lock = ARGV[1] .. id .. ':lock'
   if redis.call('GET', lock) == token then
-    redis.call('SET', lock, token, 'PX', ARGV[2])
+    -- Not SET: that is refused when Redis' memory is full, and the job would be delivered twice.
+    redis.call('PEXPIRE', lock, ARGV[2])
     redis.call('SREM', KEYS[1], id)
   else
     lost[#lost + 1] = id

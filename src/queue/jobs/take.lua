@@ -5,10 +5,16 @@
 -- BullMQ writes this into the limiter's key to stop a queue for a while, whatever its own limit.
 local STOPPED = 9007199254740991
 
+-- Redis serves nobody else meanwhile, however many ids there are without a job.
+local MOST_TURNS = 1000
+
 -- Makes delayed jobs ready whose time has come.
 local function promote()
   local due = call('ZRANGEBYSCORE', delayed, 0, (now + 1) * PER_MS - 1, 'LIMIT', 0, 1000)
   for _, id in ipairs(due) do
+    -- First, and one by one: Redis refuses no removal when its memory is full, and nothing that
+    -- comes after one in the same script. A refusal must not pass for a broken job.
+    call('ZREM', delayed, id)
     if call('EXISTS', base .. id) == 1 then
       if pcall(make_ready, id, false, 'delayed') then
         call('HSET', base .. id, 'delay', 0)
@@ -18,7 +24,6 @@ local function promote()
     end
   end
   if #due > 0 then
-    call('ZREM', delayed, unpack(due))
     wake()
   end
 end
@@ -102,7 +107,9 @@ local function take(wanted, bytes, lock, token)
   promote()
   local allowed, limited = allowance(wanted)
   local jobs, lost, special = {}, 0, false
-  while #jobs < allowed and bytes > 0 do
+  local turns = 0
+  while #jobs < allowed and bytes > 0 and turns < MOST_TURNS do
+    turns = turns + 1
     local id, by_priority = next_id()
     if not id then
       break
@@ -124,7 +131,7 @@ local function take(wanted, bytes, lock, token)
   end
   count_against_limit(#jobs)
   local more = next_id() and true or false
-  if more and #jobs > 0 then
+  if more and turns > 0 then
     wake()
   end
   return jobs, lost, special, limited, more
