@@ -9,14 +9,14 @@ use super::support::{Stage, try_run};
 fn the_doctor_finds_a_ready_pipeline_well_and_its_missing_secret() {
     let stage = Stage::new("doctor", &[]);
     stage.pipeline(
-        "  workspace: {endpoint: 'http://simulator', credentialsSecretRef: {name: customerio}}",
+        "  workspace: {endpoint: 'http://simulator', credentialsSecretRef: {name: mine}}",
     );
     let checks = doctor(&stage);
     let found = find(&checks, "credentials-secret");
     assert_eq!(found["verdict"], "failure", "{checks:#?}");
 
     let from = ["--from-literal=siteId=any", "--from-literal=apiKey=any"];
-    stage.kubectl(&[&["create", "secret", "generic", "customerio"], &from[..]].concat());
+    stage.kubectl(&[&["create", "secret", "generic", "mine"], &from[..]].concat());
     stage.wait_ready();
     let well = [
         "cluster",
