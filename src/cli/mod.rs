@@ -61,7 +61,7 @@ enum Command {
     Adapter(adapter::Adapter),
     Metrics(metrics::Metrics),
     Worker(worker::Worker),
-    Loadtest(loadtest::Loadtest),
+    Loadtest(Box<loadtest::Loadtest>),
     Simulator(simulator::Simulator),
     Plan(Box<plan::Plan>),
     Queue(queue::Queue),

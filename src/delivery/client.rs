@@ -66,6 +66,11 @@ impl Endpoint {
             Region::Eu => "https://track-eu.customer.io".to_owned(),
         })
     }
+
+    /// The address.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 impl FromStr for Endpoint {

@@ -14,14 +14,11 @@ use super::engine::{Engine, Shared};
 use super::journal::{self, Header, Journal, JournalError};
 use super::profile::Profile;
 use super::recorder::Recorder;
-use super::summary;
 use super::thresholds::{self, Judged, Threshold};
 use crate::delivery::client::{Endpoint, TrackClient};
 use crate::delivery::credentials::Credentials;
 use crate::runtime::clock::Clock;
 
-/// Seconds between two lines of progress.
-const PROGRESS_EVERY: u64 = 5;
 /// Connections of the clean-up.
 const CONNECTIONS: usize = 15;
 
@@ -51,6 +48,19 @@ pub struct Outcome {
     pub judged: Vec<Judged>,
     /// How long it took.
     pub elapsed: Duration,
+}
+
+/// A run as it is in one of its seconds.
+#[derive(Debug, Clone, Copy)]
+pub struct Tick<'a> {
+    /// Which, from 1.
+    pub second: u64,
+    /// Since the start.
+    pub elapsed: Duration,
+    /// How long the profile lasts.
+    pub length: Duration,
+    /// The numbers so far.
+    pub numbers: &'a Recorder,
 }
 
 /// Why there is no outcome.
@@ -89,11 +99,11 @@ pub fn client(
     TrackClient::new(endpoint, credentials, connections)
 }
 
-/// Runs the profile; `say` hears a line every few seconds.
+/// Runs the profile; `watch` is called every second.
 pub async fn run(
     settings: Settings,
     stop: &CancellationToken,
-    mut say: impl FnMut(String),
+    mut watch: impl FnMut(Tick<'_>),
 ) -> Result<Outcome, RunError> {
     let (length, shared) = (settings.profile.duration(), Arc::new(Shared::default()));
     let thresholds = settings.thresholds.clone();
@@ -110,9 +120,12 @@ pub async fn run(
             _ = tick.tick() => {}
         }
         let (numbers, elapsed) = (shared.numbers(), start.elapsed());
-        if second % PROGRESS_EVERY == 0 {
-            say(summary::progress(&numbers, elapsed, length));
-        }
+        watch(Tick {
+            second,
+            elapsed,
+            length,
+            numbers: &numbers,
+        });
         let judged = thresholds::judge(&thresholds, &numbers, elapsed);
         if judged.iter().any(|it| it.aborts(elapsed)) {
             stop.cancel();

@@ -1,0 +1,173 @@
+//! `cio loadtest`.
+
+mod load;
+mod target;
+
+use anyhow::{Context, anyhow};
+use clap::{Args, Subcommand};
+use ulid::Ulid;
+
+use self::load::Load;
+use self::target::{Target, Workspace};
+use super::CommandError;
+use crate::loadtest::journal::{self, Header};
+use crate::loadtest::profile::{Profile, duration};
+use crate::loadtest::run::{self, Outcome, Settings, Tick};
+use crate::loadtest::schedule::Schedule;
+use crate::loadtest::summary;
+use crate::runtime::clock::Clock;
+use crate::runtime::shutdown;
+
+/// What a workspace takes, in requests a second.
+const WORKSPACE_LIMIT: f64 = 100.0;
+/// Seconds between two lines of progress.
+const PROGRESS_EVERY: u64 = 5;
+
+/// Load a staging workspace or a simulator as the guide does, and remove the test users again.
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:\n  \
+    CUSTOMERIO_SITE_ID=any CUSTOMERIO_TRACK_API_KEY=any CUSTOMERIO_TRACK_URL=http://127.0.0.1:8080 cio loadtest\n  \
+    cio loadtest --staging SITE_ID --requests-per-second 80 --threshold 'cio_identify_latency: p(95)<500'\n  \
+    cio loadtest cleanup --run ID\n\
+    Exit codes: 0 passed, 1 failed or fell short, 2 usage or refused, 99 a threshold was crossed."
+)]
+pub(super) struct Loadtest {
+    #[command(subcommand)]
+    command: Option<Action>,
+
+    #[command(flatten)]
+    load: Load,
+
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Remove the users of a run that was killed.
+    #[command(after_help = "Example:\n  cio loadtest cleanup --run 01J8Z3M5T8Q9X2V4B6N7C1D0EF")]
+    Cleanup {
+        /// The run's id, as it was announced.
+        #[arg(long, value_name = "ID", value_parser = run_id)]
+        run: String,
+
+        #[command(flatten)]
+        target: Target,
+    },
+}
+
+impl Loadtest {
+    pub(super) async fn run(self) -> Result<(), CommandError> {
+        match self.command {
+            Some(Action::Cleanup { run, target }) => {
+                let workspace = target.checked().await?;
+                let journal = target.journal(&run)?;
+                let (header, _) = journal::read(&journal).map_err(usage)?;
+                let here = (workspace.credentials.site_id(), workspace.endpoint.as_str());
+                if (header.site_id.as_str(), header.url.as_str()) != here {
+                    let (site_id, url) = (header.site_id, header.url);
+                    let message =
+                        format!("--run: it was in workspace {site_id} at {url}: set those");
+                    return Err(CommandError::Usage(message));
+                }
+                target.clean_up(&journal, &workspace).await
+            }
+            None => test(self.load, self.target).await,
+        }
+    }
+}
+
+async fn test(load: Load, target: Target) -> Result<(), CommandError> {
+    let workspace = target.checked().await?;
+    let (profile, thresholds) = load.read()?;
+    let run = Ulid::from_parts(Clock::system().now_ms(), rand::random()).to_string();
+    let journal = target.journal(&run)?;
+    announce(&profile, &workspace, &run);
+    let (planned, peak, max_users) = (
+        Schedule::new(&profile).total(),
+        profile.peak(),
+        profile.max_users,
+    );
+    let settings = Settings {
+        profile,
+        thresholds,
+        header: Header {
+            run,
+            site_id: workspace.credentials.site_id().to_owned(),
+            url: workspace.endpoint.as_str().to_owned(),
+        },
+        endpoint: workspace.endpoint.clone(),
+        credentials: workspace.credentials.clone(),
+        journal: journal.clone(),
+    };
+    let stop = shutdown::on_signals().context("install signal handlers")?;
+    let outcome = run::run(settings, &stop, |tick| report(&tick)).await;
+    // Whatever came of the run, what it created is removed.
+    let removed = target.clean_up(&journal, &workspace).await;
+    let outcome = outcome.map_err(anyhow::Error::from)?;
+    print!(
+        "{}",
+        summary::text(&outcome.numbers, &outcome.judged, outcome.elapsed)
+    );
+    if let Some(advice) = summary::advice(&outcome.numbers, peak, max_users) {
+        eprintln!("{advice}");
+    }
+    verdict(&outcome, planned)?;
+    removed
+}
+
+fn report(tick: &Tick<'_>) {
+    if tick.second.is_multiple_of(PROGRESS_EVERY) {
+        eprintln!(
+            "{}",
+            summary::progress(tick.numbers, tick.elapsed, tick.length)
+        );
+    }
+}
+
+fn verdict(outcome: &Outcome, planned: u64) -> Result<(), CommandError> {
+    let crossed = outcome.judged.iter().filter(|it| !it.held);
+    let crossed: Vec<String> = crossed
+        .map(|it| format!("{} '{}'", it.threshold.metric, it.threshold.expression))
+        .collect();
+    if !crossed.is_empty() {
+        return Err(CommandError::Crossed(crossed.join(", ")));
+    }
+    match summary::shortfall(&outcome.numbers, planned) {
+        Some(reason) => Err(anyhow!(reason).into()),
+        None => Ok(()),
+    }
+}
+
+fn announce(profile: &Profile, workspace: &Workspace, run: &str) {
+    let planned = Schedule::new(profile).total();
+    let peak = profile.peak_requests();
+    eprintln!(
+        "run {run}: workspace {} at {}, region {}\n{planned} iterations, {} requests in {}, peak {peak} requests/s, \
+         {planned} test users, at most {} at once",
+        workspace.credentials.site_id(),
+        workspace.endpoint.as_str(),
+        workspace.region.as_str(),
+        planned * 2,
+        duration::show(profile.duration()),
+        profile.max_users
+    );
+    if peak > WORKSPACE_LIMIT {
+        eprintln!(
+            "note: the peak is above the {WORKSPACE_LIMIT} requests/s that a workspace takes; \
+             --requests-per-second 80 scales the profile"
+        );
+    }
+}
+
+fn usage(error: impl std::fmt::Display) -> CommandError {
+    CommandError::Usage(error.to_string())
+}
+
+fn run_id(text: &str) -> Result<String, String> {
+    let ulid: Result<Ulid, _> = text.parse();
+    ulid.map(|it| it.to_string())
+        .map_err(|_| "write the id that the run announced".to_owned())
+}

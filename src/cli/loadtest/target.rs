@@ -1,0 +1,123 @@
+//! The workspace that is loaded, and where the run is noted.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+use clap::Args;
+
+use super::usage;
+use crate::cli::CommandError;
+use crate::cli::settings::WorkspaceSettings;
+use crate::delivery::client::{Endpoint, Region};
+use crate::delivery::credentials::Credentials;
+use crate::loadtest::journal;
+use crate::loadtest::run::{self, Removal};
+use crate::loadtest::workspace;
+
+/// The workspace.
+#[derive(Debug, Args)]
+pub(super) struct Target {
+    #[command(flatten)]
+    workspace: WorkspaceSettings,
+
+    /// Site ids of staging workspaces, with commas between them; no other is loaded, but for loopback.
+    #[arg(
+        long,
+        env = "CIO_STAGING_SITE_IDS",
+        value_delimiter = ',',
+        value_name = "SITE_ID"
+    )]
+    staging: Vec<String>,
+
+    /// Deletes a second of the clean-up.
+    #[arg(long, default_value_t = 80.0, value_name = "RATE", value_parser = delete_rate)]
+    cleanup_rate: f64,
+
+    /// Where runs are noted: `cio/runs` below it [default: ~/.local/state].
+    #[arg(long, env = "XDG_STATE_HOME", value_name = "FOLDER")]
+    state_home: Option<PathBuf>,
+
+    /// The home folder.
+    #[arg(long, env = "HOME", hide = true)]
+    home: Option<PathBuf>,
+}
+
+/// A workspace that may be loaded.
+#[derive(Debug, Clone)]
+pub(super) struct Workspace {
+    /// Where it answers.
+    pub(super) endpoint: Endpoint,
+    /// Where its data is kept.
+    pub(super) region: Region,
+    /// As whom.
+    pub(super) credentials: Credentials,
+}
+
+impl Target {
+    /// The workspace, where it may be loaded.
+    pub(super) async fn checked(&self) -> Result<Workspace, CommandError> {
+        let workspace = Workspace {
+            endpoint: self.workspace.endpoint()?,
+            region: self.workspace.region,
+            credentials: self.workspace.credentials()?.read().await.map_err(usage)?,
+        };
+        let (url, site_id) = (workspace.endpoint.as_str(), workspace.credentials.site_id());
+        workspace::check(url, site_id, &self.staging).map_err(usage)?;
+        Ok(workspace)
+    }
+
+    /// The file of a run.
+    pub(super) fn journal(&self, run: &str) -> Result<PathBuf, CommandError> {
+        let set = |path: &&PathBuf| !path.as_os_str().is_empty();
+        if let Some(state) = self.state_home.as_ref().filter(set) {
+            return Ok(journal::path(state, run));
+        }
+        match self.home.as_ref().filter(set) {
+            Some(home) => Ok(journal::path(&home.join(".local/state"), run)),
+            None => Err(CommandError::Usage(
+                "XDG_STATE_HOME: set it to a folder for the journal of the run".to_owned(),
+            )),
+        }
+    }
+
+    /// Removes the users that a journal names.
+    pub(super) async fn clean_up(
+        &self,
+        path: &Path,
+        workspace: &Workspace,
+    ) -> Result<(), CommandError> {
+        let Workspace {
+            endpoint,
+            credentials,
+            ..
+        } = workspace.clone();
+        let say = |line: String| eprintln!("{line}");
+        let removal = run::remove_users(path, endpoint, credentials, self.cleanup_rate, say);
+        let Removal {
+            created,
+            failed,
+            left,
+        } = removal.await.map_err(anyhow::Error::from)?;
+        let verified = match left {
+            None => "accepted, not verified".to_owned(),
+            Some(left) => format!("verified with the simulator: {left} left"),
+        };
+        eprintln!(
+            "clean-up: {} of {created} users deleted; {verified}",
+            created - failed
+        );
+        if failed == 0 && left.unwrap_or(0) == 0 {
+            return Ok(());
+        }
+        Err(anyhow!(
+            "users are left: run cio loadtest cleanup; the journal is {}",
+            path.display()
+        )
+        .into())
+    }
+}
+
+fn delete_rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse().ok().filter(|it| (0.1..=10_000.0).contains(it));
+    rate.ok_or_else(|| "write requests a second from 0.1 to 10000".to_owned())
+}
