@@ -33,6 +33,8 @@ const BACKOFF: Backoff = Backoff {
 /// Jobs taken, and jobs finished, in one round trip: Redis serves nobody else meanwhile, for some
 /// 20 µs each.
 const AT_ONCE: usize = 250;
+/// For round trips that only write down what is done.
+const NO_ROOM: Room = Room { jobs: 0, bytes: 1 };
 
 /// What consumes the queue.
 #[derive(Debug)]
@@ -60,6 +62,12 @@ struct Done {
     held: Held,
 }
 
+impl Done {
+    fn goes_back(&self) -> bool {
+        matches!(self.finished.ending, Ending::PutBack)
+    }
+}
+
 /// What the loop keeps in mind.
 struct Loop {
     /// Jobs in the engine's hands.
@@ -71,6 +79,8 @@ struct Loop {
     failures: u32,
     /// Tokens given out.
     tokens: u64,
+    /// When BullMQ's own loop was last let take jobs.
+    special: Option<Instant>,
 }
 
 impl Consumer {
@@ -83,6 +93,7 @@ impl Consumer {
             wait: None,
             failures: 0,
             tokens: 0,
+            special: None,
         };
         // A round trip is not broken off: jobs that it took would be nobody's until their locks
         // run out.
@@ -109,13 +120,10 @@ impl Consumer {
         let room = if stop.is_some() && state.wait.is_none() {
             self.room(now)
         } else {
-            Room { jobs: 0, bytes: 1 }
+            NO_ROOM
         };
         if room.jobs > 0 || !state.done.is_empty() {
-            if let Err(error) = self.exchange(state, room).await {
-                self.away(state, &error, stop).await;
-            }
-            return;
+            return self.round_trip(state, room, stop).await;
         }
         let waiting = state.wait.is_some();
         tokio::select! {
@@ -123,6 +131,12 @@ impl Consumer {
             _ = circumstance.changed() => {}
             () = ended(&mut state.wait), if waiting => {}
             () = stopped(stop) => {}
+        }
+    }
+
+    async fn round_trip(&self, state: &mut Loop, room: Room, stop: Option<&CancellationToken>) {
+        if let Err(error) = self.exchange(state, room).await {
+            self.away(state, &error, stop).await;
         }
     }
 
@@ -219,8 +233,14 @@ impl Consumer {
         }
         state.wait = match exchanged.next {
             Next::Jobs => None,
-            Next::Nothing(longest) => Some(self.wait(longest.unwrap_or(LONGEST_WAIT))),
-            Next::Special => Some(self.let_bullmq_take(self.free())),
+            Next::Nothing(longest) => {
+                let longest = longest.unwrap_or(LONGEST_WAIT);
+                Some(self.wait(longest.min(special::longest_wait(state.special))))
+            }
+            Next::Special => {
+                state.special = Some(Instant::now());
+                Some(self.let_bullmq_take(self.free()))
+            }
         };
     }
 
@@ -319,6 +339,28 @@ impl Consumer {
         }
     }
 
+    /// Writes outcomes down as they come until nothing is in flight any more: a process that is killed
+    /// before its last request ends leaves few to be delivered again. What goes back into the queue
+    /// waits for the last of it, since its order counts.
+    async fn write_down_what_ends(&self, state: &mut Loop) {
+        let mut over = std::pin::pin!(self.engine.stopped());
+        let mut back = Vec::new();
+        loop {
+            while let Some(Some(done)) = state.pending.next().now_or_never() {
+                state.done.push(done);
+            }
+            back.extend(state.done.extract_if(.., |done| done.goes_back()));
+            while !state.done.is_empty() {
+                self.round_trip(state, NO_ROOM, None).await;
+            }
+            tokio::select! {
+                () = &mut over => break,
+                Some(done) = state.pending.next() => state.done.push(done),
+            }
+        }
+        state.done.append(&mut back);
+    }
+
     /// Takes no more jobs, lets the requests in flight finish and gives the other jobs back.
     async fn end(&self, mut state: Loop) {
         let deadline = Instant::now() + self.settings.grace;
@@ -330,7 +372,7 @@ impl Consumer {
         self.special.pause();
         self.halt.cancel();
         let give_back = async {
-            self.engine.stopped().await;
+            self.write_down_what_ends(&mut state).await;
             while !(state.pending.is_empty() && state.done.is_empty()) {
                 self.step(&mut state, None).await;
             }

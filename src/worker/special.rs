@@ -2,7 +2,8 @@
 //! BullMQ's own loop takes them. It runs for a while whenever such a job is next, and takes what
 //! comes meanwhile.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bullmq::options::{MetricsOptions, RedisConnectionOptions};
@@ -10,6 +11,7 @@ use bullmq::types::RemoveOnFinish;
 use bullmq::worker::WorkerEvent;
 use bullmq::{Error, Job, Worker, WorkerOptions};
 use serde_json::Value;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::failures;
@@ -27,15 +29,21 @@ pub(super) const TURN: Duration = Duration::from_secs(1);
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// An idle loop asks so often, and needs up to so long to end.
 const DRAIN_DELAY: Duration = Duration::from_secs(1);
+/// For how long after a turn it may still take a marker that was meant for our own loop.
+const AFTERMATH: Duration = Duration::from_secs(5);
+/// How long our own loop waits for a marker meanwhile.
+const WAIT_IN_AFTERMATH: Duration = Duration::from_millis(500);
 /// After an error of Redis.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// BullMQ's own loop; started when it is needed for the first time.
+/// BullMQ's own loop; started when it is needed for the first time, and anew where Redis has moved.
 #[derive(Debug)]
 pub(super) struct Special {
     settings: WorkerSettings,
     process: Arc<Process>,
-    worker: OnceLock<Loop>,
+    running: Mutex<Option<Loop>>,
+    /// The loop before this one, until it is over.
+    replaced: tokio::sync::Mutex<Option<JoinHandle<()>>>,
 }
 
 /// What a job is processed with.
@@ -47,7 +55,13 @@ struct Process {
     clock: Clock,
 }
 
-struct Loop(Arc<Worker>);
+/// It has the address and the password of Redis that held when it was started.
+#[derive(Clone)]
+struct Loop {
+    worker: Arc<Worker>,
+    /// Whether it took a job since it was last asked to, and Redis answers.
+    works: Arc<AtomicBool>,
+}
 
 impl std::fmt::Debug for Loop {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -66,53 +80,83 @@ impl Special {
         Self {
             settings,
             process: Arc::new(process),
-            worker: OnceLock::new(),
+            running: Mutex::new(None),
+            replaced: tokio::sync::Mutex::new(None),
         }
     }
 
-    /// Lets it take up to `jobs` jobs at once.
+    /// Lets it take up to `jobs` jobs at once. One that took nothing when it was last asked to may
+    /// talk to a Redis that is not in charge any more: a new one takes its place.
     ///
     /// # Errors
     /// Why it could not be started.
     pub(super) async fn resume(&self, jobs: usize) -> Result<(), String> {
-        if self.worker.get().is_none() {
-            let worker = Arc::new(self.start().await?);
-            worker.run().await.map_err(|error| error.to_string())?;
-            tokio::spawn(log(Arc::clone(&worker), self.settings.clone()));
-            // There is one in a process' life, and one task that starts it.
-            self.worker.set(Loop(worker)).ok();
-        }
-        self.with_worker(|worker| {
-            worker.set_concurrency(jobs);
-            worker.resume();
-        });
+        let found = self.running();
+        let worker = match found {
+            Some(it) if it.works.swap(false, Ordering::Relaxed) => it.worker,
+            found => {
+                self.replace(found).await;
+                self.start().await?
+            }
+        };
+        worker.set_concurrency(jobs);
+        worker.resume();
         Ok(())
     }
 
     /// Lets it take no more jobs; those it has are finished.
     pub(super) fn pause(&self) {
-        self.with_worker(Worker::pause);
+        if let Some(it) = self.running() {
+            it.worker.pause();
+        }
     }
 
     /// Ends it when its jobs are done, at the latest at `deadline`.
     pub(super) async fn end(&self, deadline: Instant) {
-        let Some(Loop(worker)) = self.worker.get() else {
-            return;
+        if let Some(it) = self.running() {
+            close(&it.worker, deadline).await;
+        }
+        if let Some(replaced) = self.replaced.lock().await.take() {
+            // One that is not over in time ends with the process.
+            tokio::time::timeout_at(deadline, replaced).await.ok();
+        }
+    }
+
+    fn running(&self) -> Option<Loop> {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.clone()
+    }
+
+    /// Lets a loop go: its jobs are finished meanwhile. There are never more than two.
+    async fn replace(&self, old: Option<Loop>) {
+        let mut replaced = self.replaced.lock().await;
+        if let Some(before) = replaced.as_mut() {
+            // That it panicked changes nothing.
+            before.await.ok();
+            *replaced = None;
+        }
+        if let Some(old) = old {
+            let deadline = Instant::now() + self.settings.grace;
+            *replaced = Some(tokio::spawn(async move {
+                close(&old.worker, deadline).await;
+            }));
+            *self.running.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+    }
+
+    async fn start(&self) -> Result<Arc<Worker>, String> {
+        let started = Loop {
+            worker: Arc::new(self.connect().await?),
+            works: Arc::new(AtomicBool::new(false)),
         };
-        let left = deadline.saturating_duration_since(Instant::now());
-        let left_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
-        if let Err(error) = worker.close(left_ms).await {
-            tracing::warn!(error = %error, "BullMQ's loop did not end cleanly");
-        }
+        let worker = Arc::clone(&started.worker);
+        worker.run().await.map_err(|error| error.to_string())?;
+        tokio::spawn(log(started.clone(), self.settings.clone()));
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(started);
+        Ok(worker)
     }
 
-    fn with_worker(&self, act: impl FnOnce(&Worker)) {
-        if let Some(Loop(worker)) = self.worker.get() {
-            act(worker);
-        }
-    }
-
-    async fn start(&self) -> Result<Worker, String> {
+    async fn connect(&self) -> Result<Worker, String> {
         let connection = bullmq_options(&self.settings.redis)
             .await
             .map_err(|error| error.to_string())?;
@@ -125,6 +169,23 @@ impl Special {
         Worker::with_options(queue, process, options(&self.settings, connection))
             .await
             .map_err(|error| error.to_string())
+    }
+}
+
+/// How long our own loop may wait for a marker when the last turn began at `turn`: an idle loop of
+/// BullMQ's that was told to pause still waits for one, and what it takes wakes nobody else.
+pub(super) fn longest_wait(turn: Option<Instant>) -> Duration {
+    match turn {
+        Some(at) if at.elapsed() < TURN + AFTERMATH => WAIT_IN_AFTERMATH,
+        _ => Duration::MAX,
+    }
+}
+
+async fn close(worker: &Worker, deadline: Instant) {
+    let left = deadline.saturating_duration_since(Instant::now());
+    let left_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+    if let Err(error) = worker.close(left_ms).await {
+        tracing::warn!(error = %error, "BullMQ's loop did not end cleanly");
     }
 }
 
@@ -197,17 +258,25 @@ impl Process {
 }
 
 /// Logs the loop's errors until it has ended. Its channel has no bound: it is always read.
-async fn log(worker: Arc<Worker>, settings: WorkerSettings) {
+async fn log(it: Loop, settings: WorkerSettings) {
     let mut broken = false;
-    while let Some(event) = worker.next_event().await {
+    while let Some(event) = it.worker.next_event().await {
         match event {
-            // They come every second while Redis is away, and one line is enough.
-            WorkerEvent::Error(error) if !std::mem::replace(&mut broken, true) => tracing::warn!(
-                queue.name = %settings.queue,
-                error = without_ids(&error),
-                "BullMQ's loop reports an error; it goes on"
-            ),
-            WorkerEvent::Active { .. } | WorkerEvent::Completed { .. } => broken = false,
+            WorkerEvent::Error(error) => {
+                it.works.store(false, Ordering::Relaxed);
+                // They come every second while Redis is away, and one line is enough.
+                if !std::mem::replace(&mut broken, true) {
+                    tracing::warn!(
+                        queue.name = %settings.queue,
+                        error = without_ids(&error),
+                        "BullMQ's loop reports an error; it goes on"
+                    );
+                }
+            }
+            WorkerEvent::Active { .. } | WorkerEvent::Completed { .. } => {
+                it.works.store(true, Ordering::Relaxed);
+                broken = false;
+            }
             WorkerEvent::Closed => return,
             _ => {}
         }

@@ -6,6 +6,7 @@ mod faults;
 pub(crate) mod life;
 mod outcomes;
 pub(crate) mod receiver;
+mod special;
 #[cfg(feature = "otel")]
 mod traces;
 
