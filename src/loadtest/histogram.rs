@@ -46,6 +46,22 @@ impl Histogram {
         self.max_us = self.max_us.max(us);
     }
 
+    /// Counts what `other` counted, too.
+    pub fn add(&mut self, other: &Self) {
+        for (bucket, more) in self.buckets.iter_mut().zip(&other.buckets) {
+            *bucket = bucket.saturating_add(*more);
+        }
+        self.count += other.count;
+        self.sum_us += other.sum_us;
+        self.min_us = self.min_us.min(other.min_us);
+        self.max_us = self.max_us.max(other.max_us);
+    }
+
+    /// The counts of the buckets, the one of the smallest values first.
+    pub(super) fn buckets(&self) -> &[u32] {
+        &self.buckets
+    }
+
     /// How many there are.
     pub fn count(&self) -> u64 {
         self.count
@@ -104,6 +120,11 @@ fn bucket_of(us: u64) -> usize {
         .min(BUCKETS - 1)
 }
 
+/// The largest value of a bucket in ms.
+pub(super) fn top_ms(index: usize) -> f64 {
+    ms(top_of(index))
+}
+
 /// The largest value of a bucket.
 fn top_of(index: usize) -> u64 {
     let index = index as u64;
@@ -122,6 +143,30 @@ mod tests {
         let empty = Histogram::default();
         assert_eq!((empty.count(), empty.min(), empty.max()), (0, 0.0, 0.0));
         assert_eq!((empty.mean(), empty.percentile(99.0)), (0.0, 0.0));
+    }
+
+    #[test]
+    fn two_that_are_added_are_as_one_that_counted_both() {
+        let (mut one, mut other, mut both) = <(Histogram, Histogram, Histogram)>::default();
+        for us in 1..500_u64 {
+            let each = if us.is_multiple_of(3) {
+                &mut one
+            } else {
+                &mut other
+            };
+            each.record(Duration::from_micros(us * us));
+            both.record(Duration::from_micros(us * us));
+        }
+        one.add(&other);
+        assert_eq!(one.buckets(), both.buckets());
+        assert_eq!(
+            (one.count(), one.min(), one.max()),
+            (499, both.min(), both.max())
+        );
+        assert_eq!(
+            (one.mean(), one.percentile(95.0)),
+            (both.mean(), both.percentile(95.0))
+        );
     }
 
     proptest! {

@@ -5,14 +5,17 @@
 //! back because earlier ones are slow.
 
 pub mod cleanup;
+mod counts;
 pub mod engine;
 pub mod histogram;
 pub mod iteration;
 pub mod journal;
 pub mod profile;
 pub mod recorder;
+pub mod report;
 pub mod run;
 pub mod schedule;
+pub mod series;
 pub mod summary;
 pub mod thresholds;
 pub mod workspace;

@@ -90,6 +90,11 @@ impl Schedule {
         };
         self.segments.iter().map(in_segment).sum()
     }
+
+    /// How many iterations are due by `elapsed`.
+    pub fn due_by(&self, elapsed: Duration) -> u64 {
+        whole(self.ideal(elapsed) + ROUNDING).min(self.total)
+    }
 }
 
 impl Segment {

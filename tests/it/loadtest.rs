@@ -8,14 +8,14 @@ use crate::support::redis::free_port;
 use crate::support::{eventually, http};
 
 /// A simulator, and a folder for the journals.
-struct Scene {
+pub(crate) struct Scene {
     url: String,
     state: TempDir,
     _simulator: Cio,
 }
 
 impl Scene {
-    async fn start(options: &[&str]) -> Self {
+    pub(crate) async fn start(options: &[&str]) -> Self {
         let listen = format!("127.0.0.1:{}", free_port());
         let simulator = Cio::start(
             &[&["simulator", "--listen", &listen], options].concat(),
@@ -33,7 +33,7 @@ impl Scene {
         }
     }
 
-    fn variables(&self) -> [(&str, &str); 4] {
+    pub(crate) fn variables(&self) -> [(&str, &str); 4] {
         [
             ("CUSTOMERIO_SITE_ID", "site"),
             ("CUSTOMERIO_TRACK_API_KEY", "geheim"),
@@ -42,12 +42,12 @@ impl Scene {
         ]
     }
 
-    fn run(&self, arguments: &[&str]) -> (Option<i32>, String) {
+    pub(crate) fn run(&self, arguments: &[&str]) -> (Option<i32>, String) {
         let fixed = ["loadtest", "--cleanup-rate", "2000"];
         process::run(&[&fixed, arguments].concat(), &self.variables())
     }
 
-    async fn numbers(&self) -> Value {
+    pub(crate) async fn numbers(&self) -> Value {
         let page = http::get(&format!("{}/_sim/state", self.url)).await;
         serde_json::from_str(&page.expect("an answer").1).expect("JSON")
     }

@@ -26,6 +26,7 @@ mod plan;
 mod queue;
 mod queue_command;
 mod render;
+mod report;
 mod rooms;
 mod send;
 mod simulator;

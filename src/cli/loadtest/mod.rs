@@ -1,6 +1,7 @@
 //! `cio loadtest`.
 
 mod load;
+mod outputs;
 mod target;
 
 use anyhow::{Context, anyhow};
@@ -8,12 +9,15 @@ use clap::{Args, Subcommand};
 use ulid::Ulid;
 
 use self::load::Load;
-use self::target::{Target, Workspace};
+use self::outputs::Outputs;
+use self::target::{Target, Workspace, complete};
 use super::CommandError;
 use crate::loadtest::journal::{self, Header};
 use crate::loadtest::profile::{Profile, duration};
+use crate::loadtest::report::{self, Facts};
 use crate::loadtest::run::{self, Outcome, Settings, Tick};
 use crate::loadtest::schedule::Schedule;
+use crate::loadtest::series::Series;
 use crate::loadtest::summary;
 use crate::runtime::clock::Clock;
 use crate::runtime::shutdown;
@@ -30,8 +34,9 @@ const PROGRESS_EVERY: u64 = 5;
     after_help = "Examples:\n  \
     CUSTOMERIO_SITE_ID=any CUSTOMERIO_TRACK_API_KEY=any CUSTOMERIO_TRACK_URL=http://127.0.0.1:8080 cio loadtest\n  \
     cio loadtest --staging SITE_ID --requests-per-second 80 --threshold 'cio_identify_latency: p(95)<500'\n  \
+    cio loadtest --html report.html --json report.json --baseline before.json\n  \
     cio loadtest cleanup --run ID\n\
-    Exit codes: 0 passed, 1 failed or fell short, 2 usage or refused, 99 a threshold was crossed."
+    Exit codes: 0 passed, 1 failed or fell short, 2 usage or refused, 99 a threshold was crossed or a number is worse than the baseline."
 )]
 pub(super) struct Loadtest {
     #[command(subcommand)]
@@ -39,6 +44,9 @@ pub(super) struct Loadtest {
 
     #[command(flatten)]
     load: Load,
+
+    #[command(flatten)]
+    outputs: Outputs,
 
     #[command(flatten)]
     target: Target,
@@ -72,53 +80,74 @@ impl Loadtest {
                         format!("--run: it was in workspace {site_id} at {url}: set those");
                     return Err(CommandError::Usage(message));
                 }
-                target.clean_up(&journal, &workspace).await
+                let removal = target.remove_users(&journal, &workspace).await?;
+                complete(removal, &journal)
             }
-            None => test(self.load, self.target).await,
+            None => test(self.load, self.outputs, self.target).await,
         }
     }
 }
 
-async fn test(load: Load, target: Target) -> Result<(), CommandError> {
+async fn test(load: Load, outputs: Outputs, target: Target) -> Result<(), CommandError> {
     let workspace = target.checked().await?;
     let (profile, thresholds) = load.read()?;
-    let run = Ulid::from_parts(Clock::system().now_ms(), rand::random()).to_string();
+    let outputs = outputs.ready(&profile)?;
+    let clock = Clock::system();
+    let (started_at, run) = (
+        clock.now(),
+        Ulid::from_parts(clock.now_ms(), rand::random()).to_string(),
+    );
     let journal = target.journal(&run)?;
     announce(&profile, &workspace, &run);
-    let (planned, peak, max_users) = (
-        Schedule::new(&profile).total(),
-        profile.peak(),
-        profile.max_users,
-    );
+    let schedule = Schedule::new(&profile);
+    let (planned, mut series) = (schedule.total(), Series::new(schedule));
+    let header = Header {
+        run,
+        site_id: workspace.credentials.site_id().to_owned(),
+        url: workspace.endpoint.as_str().to_owned(),
+    };
     let settings = Settings {
-        profile,
+        profile: profile.clone(),
         thresholds,
-        header: Header {
-            run,
-            site_id: workspace.credentials.site_id().to_owned(),
-            url: workspace.endpoint.as_str().to_owned(),
-        },
+        header: header.clone(),
         endpoint: workspace.endpoint.clone(),
         credentials: workspace.credentials.clone(),
         journal: journal.clone(),
     };
     let stop = shutdown::on_signals().context("install signal handlers")?;
-    let outcome = run::run(settings, &stop, |tick| report(&tick)).await;
+    let watch = |tick: Tick<'_>| {
+        series.look(tick.elapsed, tick.numbers);
+        say(&tick);
+    };
+    let outcome = run::run(settings, &stop, watch).await;
     // Whatever came of the run, what it created is removed.
-    let removed = target.clean_up(&journal, &workspace).await;
+    let removed = target.remove_users(&journal, &workspace).await;
     let outcome = outcome.map_err(anyhow::Error::from)?;
-    print!(
-        "{}",
-        summary::text(&outcome.numbers, &outcome.judged, outcome.elapsed)
-    );
-    if let Some(advice) = summary::advice(&outcome.numbers, peak, max_users) {
+    series.end(outcome.elapsed, &outcome.numbers);
+    let report = report::build(Facts {
+        header: &header,
+        region: workspace.region.as_str(),
+        profile: &profile,
+        started_at,
+        outcome: &outcome,
+        series: &series,
+        removal: removed.as_ref().ok().copied(),
+    });
+    outputs.print(&summary::text(
+        &outcome.numbers,
+        &outcome.judged,
+        outcome.elapsed,
+    ));
+    if let Some(advice) = summary::advice(&outcome.numbers, profile.peak(), profile.max_users) {
         eprintln!("{advice}");
     }
+    let kept = outputs.keep(report);
     verdict(&outcome, planned)?;
-    removed
+    kept?;
+    complete(removed?, &journal)
 }
 
-fn report(tick: &Tick<'_>) {
+fn say(tick: &Tick<'_>) {
     if tick.second.is_multiple_of(PROGRESS_EVERY) {
         eprintln!(
             "{}",

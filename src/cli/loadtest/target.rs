@@ -80,12 +80,12 @@ impl Target {
         }
     }
 
-    /// Removes the users that a journal names.
-    pub(super) async fn clean_up(
+    /// Removes the users that a journal names, and says what became of them.
+    pub(super) async fn remove_users(
         &self,
         path: &Path,
         workspace: &Workspace,
-    ) -> Result<(), CommandError> {
+    ) -> Result<Removal, CommandError> {
         let Workspace {
             endpoint,
             credentials,
@@ -93,11 +93,12 @@ impl Target {
         } = workspace.clone();
         let say = |line: String| eprintln!("{line}");
         let removal = run::remove_users(path, endpoint, credentials, self.cleanup_rate, say);
+        let removal = removal.await.map_err(anyhow::Error::from)?;
         let Removal {
             created,
             failed,
             left,
-        } = removal.await.map_err(anyhow::Error::from)?;
+        } = removal;
         let verified = match left {
             None => "accepted, not verified".to_owned(),
             Some(left) => format!("verified with the simulator: {left} left"),
@@ -106,15 +107,20 @@ impl Target {
             "clean-up: {} of {created} users deleted; {verified}",
             created - failed
         );
-        if failed == 0 && left.unwrap_or(0) == 0 {
-            return Ok(());
-        }
-        Err(anyhow!(
-            "users are left: run cio loadtest cleanup; the journal is {}",
-            path.display()
-        )
-        .into())
+        Ok(removal)
     }
+}
+
+/// A failure where users of the journal at `path` are left.
+pub(super) fn complete(removal: Removal, path: &Path) -> Result<(), CommandError> {
+    if removal.failed == 0 && removal.left.unwrap_or(0) == 0 {
+        return Ok(());
+    }
+    Err(anyhow!(
+        "users are left: run cio loadtest cleanup; the journal is {}",
+        path.display()
+    )
+    .into())
 }
 
 fn delete_rate(text: &str) -> Result<f64, String> {

@@ -1,0 +1,107 @@
+//! Reading an earlier run's document.
+
+use serde_json::Value;
+
+use super::build::load;
+use super::document::{Load, Report, VERSION};
+use crate::loadtest::profile::Profile;
+
+/// Why an earlier run cannot be compared with.
+#[derive(Debug, thiserror::Error)]
+pub enum BaselineError {
+    /// It is not JSON, or a field is missing.
+    #[error("it is no report of a load test: {0}; give a file that cio loadtest --json wrote")]
+    Read(#[from] serde_json::Error),
+    /// Another program wrote it.
+    #[error(
+        "its version is {0}, this program reads {VERSION}: run the baseline anew with this program"
+    )]
+    Version(String),
+    /// Another load: no number of it says anything about this one.
+    #[error(
+        "it is of another load: {theirs} there, {ours} here; ask for the same load, or run the baseline anew"
+    )]
+    Load {
+        /// The baseline's.
+        theirs: String,
+        /// This run's.
+        ours: String,
+    },
+}
+
+/// Reads `text`, and refuses a run of another load than `profile`. The numbers of users may differ:
+/// the load that is offered does not depend on them.
+pub fn read_baseline(text: &str, profile: &Profile) -> Result<Report, BaselineError> {
+    let value: Value = serde_json::from_str(text)?;
+    match value.get("version") {
+        Some(version) if *version != VERSION => {
+            return Err(BaselineError::Version(version.to_string()));
+        }
+        _ => {}
+    }
+    let report: Report = serde_json::from_value(value)?;
+    let (theirs, ours) = (shown(&report.profile), shown(&load(profile)));
+    if theirs != ours {
+        return Err(BaselineError::Load { theirs, ours });
+    }
+    Ok(report)
+}
+
+/// The load in words: equal for equal loads.
+fn shown(load: &Load) -> String {
+    let stages = load.stages.iter();
+    let stages: Vec<String> = stages
+        .map(|it| format!("{} in {}s", it.target, it.duration_s))
+        .collect();
+    format!(
+        "from {} to {} iterations/s with a pause of {} ms",
+        load.start_rate,
+        stages.join(", "),
+        load.think_time_ms
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample;
+    use super::*;
+
+    #[test]
+    fn a_report_is_read_as_it_was_written() {
+        let report = sample::report();
+        let text = serde_json::to_string(&report).unwrap();
+        assert_eq!(read_baseline(&text, &Profile::default()).unwrap(), report);
+    }
+
+    #[test]
+    fn what_cannot_be_compared_is_refused_with_what_to_do() {
+        let mut other = sample::report();
+        other.profile.stages[1].target = 40.0;
+        let mut later = serde_json::to_value(sample::report()).unwrap();
+        later["version"] = 2.into();
+        for (text, part) in [
+            ("{".to_owned(), "--json"),
+            ("{}".to_owned(), "missing field"),
+            (later.to_string(), "version is 2"),
+            (
+                serde_json::to_string(&other).unwrap(),
+                "40 in 60s, 10 in 30s iterations/s with a pause of 100 ms there",
+            ),
+        ] {
+            let error = read_baseline(&text, &Profile::default())
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn another_number_of_users_is_the_same_load() {
+        let text = serde_json::to_string(&sample::report()).unwrap();
+        let profile = Profile {
+            max_users: 200,
+            ..Profile::default()
+        };
+        assert!(read_baseline(&text, &profile).is_ok());
+    }
+}

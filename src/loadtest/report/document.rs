@@ -1,0 +1,225 @@
+//! The document: its fields are those of the JSON file. Times end in `_s` or `_ms`.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::bins::Bin;
+use super::compare::Comparison;
+use crate::loadtest::series::Point;
+
+/// The document's version: one that this program cannot read has another.
+pub const VERSION: u32 = 1;
+
+/// A run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The program and its version.
+    pub program: String,
+    /// The run's id.
+    pub run: String,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// How long it took, with the wait for the last iterations.
+    pub elapsed_s: f64,
+    /// Where it went.
+    pub workspace: Workspace,
+    /// What was asked for.
+    pub profile: Load,
+    /// Whether it passed.
+    pub verdict: Verdict,
+    /// What it was judged by.
+    pub thresholds: Vec<Threshold>,
+    /// Counts of the whole run.
+    pub totals: Totals,
+    /// Latencies of the whole run.
+    pub latencies: Latencies,
+    /// How often which latency occurred, both kinds of request together.
+    pub histogram: Vec<Bin>,
+    /// The run in stretches of a second, of more where it was long.
+    pub series: Vec<Point>,
+    /// What became of the test users; nothing where that could not be found out.
+    pub clean_up: Option<CleanUp>,
+    /// Against an earlier run, where one was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<Comparison>,
+}
+
+/// The workspace, without its keys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Workspace {
+    /// Its site id.
+    pub site_id: String,
+    /// The Track API's root.
+    pub url: String,
+    /// `us` or `eu`.
+    pub region: String,
+}
+
+/// The load.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Load {
+    /// Iterations a second at the start.
+    pub start_rate: f64,
+    /// What follows.
+    pub stages: Vec<Stage>,
+    /// How long a user pauses after an iteration.
+    pub think_time_ms: f64,
+    /// Users that are there from the start.
+    pub pre_allocated_users: usize,
+    /// Users there can be.
+    pub max_users: usize,
+    /// How long it lasts.
+    pub duration_s: f64,
+    /// Iterations it plans; each is two requests.
+    pub iterations: u64,
+    /// Requests a second at its peak.
+    pub peak_requests_per_second: f64,
+}
+
+/// A straight line of the rate.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Stage {
+    /// Iterations a second at its end.
+    pub target: f64,
+    /// How long it takes.
+    pub duration_s: f64,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Every threshold held, and enough of the plan was done.
+    Passed,
+    /// A threshold did not hold.
+    Crossed,
+    /// Too little of the plan was done.
+    FellShort,
+    /// It is worse than its baseline by more than is tolerated.
+    GotWorse,
+}
+
+/// The outcome and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// Which.
+    pub outcome: Outcome,
+    /// Why it is no pass.
+    pub reasons: Vec<String>,
+}
+
+/// A threshold with its value.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Threshold {
+    /// Of what.
+    pub metric: String,
+    /// As it was written.
+    pub expression: String,
+    /// What it was measured to be.
+    pub value: f64,
+    /// Whether it held.
+    pub held: bool,
+}
+
+/// Counts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Totals {
+    /// Iterations begun.
+    pub started: u64,
+    /// Iterations that came to their end.
+    pub completed: u64,
+    /// Iterations for which no user was free.
+    pub dropped: u64,
+    /// Requests that were answered or given up.
+    pub requests: u64,
+    /// Requests that were answered, whatever the answer.
+    pub answered: u64,
+    /// Answers that were not 200, and requests without one.
+    pub errors: u64,
+    /// Those of identify calls; the others are of track calls.
+    pub identify_errors: u64,
+    /// Answers by status.
+    pub statuses: BTreeMap<u16, u64>,
+    /// Users there were at the end.
+    pub users: usize,
+    /// Completed iterations a second, over the whole time.
+    pub iterations_per_second: f64,
+    /// Requests a second, likewise.
+    pub requests_per_second: f64,
+    /// Errors, as a share of the requests from 0 to 1.
+    pub error_share: f64,
+    /// Answers with 429, likewise.
+    pub throttled_share: f64,
+    /// Dropped iterations, as a share of the planned ones.
+    pub dropped_share: f64,
+}
+
+/// Latencies by kind of request.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Latencies {
+    /// Of identify calls.
+    pub identify: Measured,
+    /// Of track calls.
+    pub track: Measured,
+    /// Of both.
+    pub all: Measured,
+    /// Of whole iterations, with the pause.
+    pub iteration: Trend,
+}
+
+/// Both latencies.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    /// From the request's first byte.
+    pub from_send: Trend,
+    /// From when its iteration was due.
+    pub from_schedule: Trend,
+}
+
+/// Durations in ms; zeroes where there is none.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Trend {
+    /// How many there are.
+    pub count: u64,
+    /// Their mean.
+    pub avg: f64,
+    /// The smallest.
+    pub min: f64,
+    /// Half of them are below it.
+    pub p50: f64,
+    /// 90 of 100.
+    pub p90: f64,
+    /// 95 of 100.
+    pub p95: f64,
+    /// 99 of 100.
+    pub p99: f64,
+    /// The largest.
+    pub max: f64,
+}
+
+/// What became of the test users.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CleanUp {
+    /// Users that were created.
+    pub created: usize,
+    /// Deletes that were not accepted.
+    pub failed: usize,
+    /// Users that are still there; nothing where it could not be verified.
+    pub left: Option<usize>,
+}
+
+impl Totals {
+    /// Answers with 429.
+    pub fn throttled(&self) -> u64 {
+        self.statuses.get(&429).copied().unwrap_or(0)
+    }
+
+    /// Requests without an answer.
+    pub fn unanswered(&self) -> u64 {
+        self.requests - self.answered.min(self.requests)
+    }
+}

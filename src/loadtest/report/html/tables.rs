@@ -1,0 +1,272 @@
+//! The numbers of the page: tiles, tables, what the run was.
+
+use std::fmt::Write;
+
+use super::text::{Escaped, count, latency, percent, plain, time_tick};
+use crate::loadtest::report::compare::{Difference, Judgement};
+use crate::loadtest::report::document::{CleanUp, Report, Trend};
+use crate::loadtest::report::numbers::share;
+
+/// What is read first.
+pub(super) fn tiles(report: &Report) -> String {
+    let (totals, all, profile) = (&report.totals, &report.latencies.all, &report.profile);
+    let beyond = |it: &Trend| format!("p50 {} · p99 {}", latency(it.p50), latency(it.p99));
+    let tiles = [
+        (
+            "Iterations",
+            count(totals.completed),
+            format!(
+                "of {} planned · {:.1}/s",
+                count(profile.iterations),
+                totals.iterations_per_second
+            ),
+        ),
+        (
+            "Requests",
+            count(totals.requests),
+            format!(
+                "{:.1}/s · peak of the plan {}/s",
+                totals.requests_per_second,
+                plain(profile.peak_requests_per_second)
+            ),
+        ),
+        (
+            "p95 from send",
+            latency(all.from_send.p95),
+            beyond(&all.from_send),
+        ),
+        (
+            "p95 from schedule",
+            latency(all.from_schedule.p95),
+            beyond(&all.from_schedule),
+        ),
+        (
+            "Errors",
+            count(totals.errors),
+            format!("{} of the requests", percent(totals.error_share)),
+        ),
+        (
+            "Answered 429",
+            count(totals.throttled()),
+            format!("{} of the requests", percent(totals.throttled_share)),
+        ),
+        (
+            "Dropped",
+            count(totals.dropped),
+            format!("{} of the iterations", percent(totals.dropped_share)),
+        ),
+        (
+            "Users",
+            count(totals.users as u64),
+            format!("of at most {}", profile.max_users),
+        ),
+    ];
+    let mut html = String::new();
+    for (name, value, note) in tiles {
+        let bad = matches!(name, "Errors" | "Answered 429" | "Dropped") && value != "0";
+        let class = if bad { " class=\"bad\"" } else { "" };
+        // Writing to a string cannot fail.
+        writeln!(
+            html,
+            "<div{class}><dt>{name}</dt><dd>{value}<small>{note}</small></dd></div>"
+        )
+        .unwrap_or_default();
+    }
+    format!("<dl class=\"tiles\">\n{html}</dl>\n")
+}
+
+/// The thresholds with their values.
+pub(super) fn thresholds(report: &Report) -> String {
+    let mut rows = String::new();
+    for it in &report.thresholds {
+        let (mark, class) = mark(it.held);
+        writeln!(
+            rows,
+            "<tr class=\"{class}\"><td>{mark}</td><td>{}</td><td><code>{}</code></td><td class=\"n\">{}</td></tr>",
+            Escaped(&it.metric),
+            Escaped(&it.expression),
+            measured(&it.metric, it.value)
+        )
+        .unwrap_or_default();
+    }
+    section("Thresholds", &["", "metric", "threshold", "value>"], &rows)
+}
+
+/// Metrics of durations are in ms.
+fn measured(metric: &str, value: f64) -> String {
+    if metric.contains("latency") || metric.contains("duration") {
+        latency(value)
+    } else {
+        plain(value)
+    }
+}
+
+/// What moved since an earlier run; nothing where there is none.
+pub(super) fn comparison(report: &Report) -> String {
+    let Some(comparison) = &report.comparison else {
+        return String::new();
+    };
+    let rows: String = comparison.differences.iter().map(difference).collect();
+    let title = format!(
+        "Against {}, tolerance {} %",
+        Escaped(&comparison.baseline),
+        plain(comparison.tolerance_percent)
+    );
+    section(&title, &["", "number", "before>", "now>", "change>"], &rows)
+}
+
+fn difference(it: &Difference) -> String {
+    let (mark, class) = match it.judgement {
+        Judgement::Same => ("", "same"),
+        Judgement::Better => ("better", "good"),
+        Judgement::Worse => ("worse", "bad"),
+    };
+    let value = |value: f64| match it.unit.as_str() {
+        "ms" => latency(value),
+        unit => format!("{value:.2} {unit}"),
+    };
+    let grown = it.grown_percent();
+    let grown = grown.map_or_else(|| "–".to_owned(), |it| format!("{it:+.1} %"));
+    format!(
+        "<tr class=\"{class}\"><td>{mark}</td><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>\
+         <td class=\"n\">{grown}</td></tr>\n",
+        Escaped(&it.name),
+        value(it.before),
+        value(it.after)
+    )
+}
+
+/// Every latency of the run.
+pub(super) fn latencies(report: &Report) -> String {
+    let it = &report.latencies;
+    let rows: String = [
+        ("identify, from send", it.identify.from_send),
+        ("identify, from schedule", it.identify.from_schedule),
+        ("track, from send", it.track.from_send),
+        ("track, from schedule", it.track.from_schedule),
+        ("both, from send", it.all.from_send),
+        ("both, from schedule", it.all.from_schedule),
+        ("iteration, with its pause", it.iteration),
+    ]
+    .iter()
+    .map(|(name, it)| trend(name, it))
+    .collect();
+    let head = [
+        "latency", "avg>", "min>", "p50>", "p90>", "p95>", "p99>", "max>",
+    ];
+    section("Latencies", &head, &rows)
+}
+
+fn trend(name: &str, it: &Trend) -> String {
+    let mut cells = String::new();
+    for value in [it.avg, it.min, it.p50, it.p90, it.p95, it.p99, it.max] {
+        let text = if it.count == 0 {
+            "–".to_owned()
+        } else {
+            latency(value)
+        };
+        write!(cells, "<td class=\"n\">{text}</td>").unwrap_or_default();
+    }
+    format!("<tr><td>{name}</td>{cells}</tr>\n")
+}
+
+/// Answers by status.
+pub(super) fn statuses(report: &Report) -> String {
+    let totals = &report.totals;
+    let mut rows = String::new();
+    let none = (totals.unanswered() > 0).then(|| ("no answer".to_owned(), totals.unanswered()));
+    let all = totals
+        .statuses
+        .iter()
+        .map(|(status, count)| (status.to_string(), *count));
+    for (name, number) in all.chain(none) {
+        writeln!(
+            rows,
+            "<tr><td>{name}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>",
+            count(number),
+            percent(share(number, totals.requests))
+        )
+        .unwrap_or_default();
+    }
+    section("Answers", &["status", "requests>", "share>"], &rows)
+}
+
+/// What was asked for, and what was left behind.
+pub(super) fn details(report: &Report) -> String {
+    let (profile, workspace) = (&report.profile, &report.workspace);
+    let mut load = format!("{} iterations/s", plain(profile.start_rate));
+    for stage in &profile.stages {
+        let (target, time) = (plain(stage.target), time_tick(stage.duration_s));
+        write!(load, " → {target} in {time}").unwrap_or_default();
+    }
+    let users = format!(
+        "{} from the start, at most {}",
+        profile.pre_allocated_users, profile.max_users
+    );
+    let facts = [
+        ("load", load),
+        (
+            "pause of a user",
+            format!("{} ms", plain(profile.think_time_ms)),
+        ),
+        ("users", users),
+        (
+            "lasted",
+            format!(
+                "{:.1} s of {} s",
+                report.elapsed_s,
+                plain(profile.duration_s)
+            ),
+        ),
+        ("region", workspace.region.clone()),
+        ("clean-up", clean_up(report.clean_up)),
+        ("program", report.program.clone()),
+    ];
+    let mut rows = String::new();
+    for (name, value) in facts {
+        writeln!(rows, "<tr><td>{name}</td><td>{}</td></tr>", Escaped(&value)).unwrap_or_default();
+    }
+    section("The run", &[], &rows)
+}
+
+fn clean_up(it: Option<CleanUp>) -> String {
+    let Some(it) = it else {
+        return "not done: run cio loadtest cleanup".to_owned();
+    };
+    let deleted = format!(
+        "{} of {} test users deleted",
+        it.created - it.failed.min(it.created),
+        it.created
+    );
+    match it.left {
+        None => format!("{deleted}; accepted, not verified"),
+        Some(left) => format!("{deleted}; verified, {left} left"),
+    }
+}
+
+fn mark(good: bool) -> (&'static str, &'static str) {
+    if good {
+        ("✓", "good")
+    } else {
+        ("✗", "bad")
+    }
+}
+
+/// A table; a column whose name ends in a `>` holds numbers.
+fn section(title: &str, head: &[&str], rows: &str) -> String {
+    let mut cells = String::new();
+    for name in head {
+        let cell = match name.strip_suffix('>') {
+            Some(name) => format!("<th class=\"n\">{name}</th>"),
+            None => format!("<th>{name}</th>"),
+        };
+        cells.push_str(&cell);
+    }
+    let head = match cells.as_str() {
+        "" => cells,
+        _ => format!("<thead><tr>{cells}</tr></thead>\n"),
+    };
+    format!(
+        "<section>\n<h2>{title}</h2>\n<div class=\"scroll\"><table>\n{head}<tbody>\n{rows}</tbody>\n</table></div>\n</section>\n"
+    )
+}
