@@ -2,6 +2,8 @@
 
 mod load;
 mod target;
+mod through;
+mod verify;
 
 use anyhow::{Context, anyhow};
 use clap::{Args, Subcommand};
@@ -9,6 +11,7 @@ use ulid::Ulid;
 
 use self::load::Load;
 use self::target::{Target, Workspace};
+use self::through::Through;
 use super::CommandError;
 use crate::loadtest::journal::{self, Header};
 use crate::loadtest::profile::{Profile, duration};
@@ -42,6 +45,9 @@ pub(super) struct Loadtest {
 
     #[command(flatten)]
     target: Target,
+
+    #[command(flatten)]
+    through: Through,
 }
 
 #[derive(Debug, Subcommand)]
@@ -74,14 +80,15 @@ impl Loadtest {
                 }
                 target.clean_up(&journal, &workspace).await
             }
-            None => test(self.load, self.target).await,
+            None => test(self.load, self.target, self.through).await,
         }
     }
 }
 
-async fn test(load: Load, target: Target) -> Result<(), CommandError> {
+async fn test(load: Load, target: Target, through: Through) -> Result<(), CommandError> {
     let workspace = target.checked().await?;
-    let (profile, thresholds) = load.read()?;
+    let (profile, thresholds) = load.read(through.defaults())?;
+    let queue = through.read(&thresholds).await?;
     let run = Ulid::from_parts(Clock::system().now_ms(), rand::random()).to_string();
     let journal = target.journal(&run)?;
     announce(&profile, &workspace, &run);
@@ -100,6 +107,7 @@ async fn test(load: Load, target: Target) -> Result<(), CommandError> {
         },
         endpoint: workspace.endpoint.clone(),
         credentials: workspace.credentials.clone(),
+        queue,
         journal: journal.clone(),
     };
     let stop = shutdown::on_signals().context("install signal handlers")?;
