@@ -21,8 +21,8 @@ check: setup ## formatting, lints, unit and integration tests that need no clust
 	@# More threads than cores: the tests wait for processes more than they work.
 	$(CARGO) test --locked --lib --bins $(TESTS) -- --test-threads=10
 
-test-limit: setup ## the workspace's limit and the plan's arithmetic, measured with nothing beside them
-	$(CARGO) test --locked $(TESTS) -- --ignored --test-threads=1 --nocapture --skip e2e:: limit:: plan::
+test-limit: setup ## the limit, the plan's arithmetic, the load test's ramp: measured with nothing beside them
+	$(CARGO) test --locked $(TESTS) -- --ignored --test-threads=1 --nocapture --skip e2e:: limit:: plan:: loadtest::
 
 test-soak: setup ## every fault at once, and memory, for a minute or two
 	$(CARGO) test --locked $(TESTS) -- --ignored --test-threads=1 --nocapture --skip e2e:: soak:: memory::
@@ -35,8 +35,9 @@ test-hpa: ## record Kubernetes' own HPA controller anew and compare with what th
 
 test: check test-limit test-soak test-hpa test-e2e ## everything
 
-bench: release ## the worker beside Node's: jobs/s, CPU, memory; WRITE=1 puts the tables into docs/benchmarks.md
+bench: release ## the worker beside Node's, the load test beside k6 and oha; WRITE=1 puts the tables into docs/benchmarks.md
 	@tests/bench/bench $(if $(WRITE),--write)
+	@tests/bench/load/bench $(if $(WRITE),--write)
 
 tools: ## build a Kubernetes and Helm into .cluster/bin
 	@tests/cluster/tools

@@ -43,6 +43,10 @@ pub(super) struct Simulator {
     #[arg(long, value_name = "SITE:KEY", value_parser = credentials)]
     credentials: Vec<(String, String)>,
 
+    /// The App API key to accept. Without it any is accepted.
+    #[arg(long, value_name = "KEY")]
+    app_api_key: Option<String>,
+
     /// Requests in any span of one second for each site id; more get 429. Without it: no limit.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     requests_per_second: Option<u32>,
@@ -194,6 +198,7 @@ impl Simulator {
     fn options(self) -> Result<Options, CommandError> {
         Ok(Options {
             credentials: one_key_each(self.credentials)?,
+            app_api_key: self.app_api_key,
             requests_per_second: self.requests_per_second,
             retry_after_seconds: self.retry_after,
             drop_above_limit: self.drop_above_limit,

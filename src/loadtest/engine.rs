@@ -11,7 +11,9 @@ use tokio_util::task::TaskTracker;
 use super::iteration::{self, Turn};
 use super::journal::{Journal, JournalError};
 use super::profile::Profile;
+use super::queued::Enqueuer;
 use super::recorder::{Exchange, Recorder};
+use super::run::RunError;
 use super::schedule::Schedule;
 use crate::delivery::client::TrackClient;
 use crate::delivery::encode::Call;
@@ -39,10 +41,24 @@ impl Shared {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Changes the numbers.
+    pub(super) fn record(&self, change: impl FnOnce(&mut Recorder)) {
+        change(&mut self.lock().recorder);
+    }
+
     /// A copy of the numbers.
     pub fn numbers(&self) -> Recorder {
         self.lock().recorder.clone()
     }
+}
+
+/// Where the two operations of an iteration go.
+#[derive(Debug, Clone)]
+pub(super) enum Sender {
+    /// To the Track API.
+    Api(TrackClient),
+    /// Into the queue.
+    Queue(Enqueuer),
 }
 
 /// What sends.
@@ -52,8 +68,8 @@ pub struct Engine {
     pub profile: Profile,
     /// The run's id.
     pub run: Arc<str>,
-    /// The Track API.
-    pub client: TrackClient,
+    /// The Track API, or the queue.
+    pub(super) sender: Sender,
     /// For time stamps.
     pub clock: Clock,
     /// The users created.
@@ -65,7 +81,7 @@ pub struct Engine {
 /// One iteration's means.
 struct Iteration {
     run: Arc<str>,
-    client: TrackClient,
+    sender: Sender,
     clock: Clock,
     shared: Arc<Shared>,
     think_time: Duration,
@@ -76,7 +92,24 @@ struct Iteration {
 impl Engine {
     /// Runs the profile to its end, or until `stop`; then waits for what was begun. One thread is
     /// enough, and costs less than several that wake each other: see docs/load-testing.md.
-    pub async fn run(mut self, stop: CancellationToken) -> Result<(), JournalError> {
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), RunError> {
+        let Sender::Queue(enqueuer) = &self.sender else {
+            return Ok(self.start_all(&stop).await?);
+        };
+        let (enqueuer, done) = (enqueuer.clone(), CancellationToken::new());
+        let follow = enqueuer.follow(stop.clone(), done.clone()).await?;
+        let work = async {
+            let ended = match self.start_all(&stop).await {
+                Ok(()) => enqueuer.drain(&stop).await,
+                Err(error) => Err(error.into()),
+            };
+            done.cancel();
+            ended
+        };
+        tokio::join!(work, follow).0
+    }
+
+    async fn start_all(&mut self, stop: &CancellationToken) -> Result<(), JournalError> {
         let schedule = Schedule::new(&self.profile);
         self.allocate();
         let tasks = TaskTracker::new();
@@ -122,7 +155,7 @@ impl Engine {
         self.journal.note(&iteration::user_id(turn))?;
         Ok(Some(Iteration {
             run: Arc::clone(&self.run),
-            client: self.client.clone(),
+            sender: self.sender.clone(),
             clock: self.clock.clone(),
             shared: Arc::clone(&self.shared),
             think_time: self.profile.think_time,
@@ -157,11 +190,9 @@ impl Iteration {
     async fn run(self) {
         let begun = Instant::now();
         let user = iteration::user_id(self.turn);
-        let identify = iteration::identify(&user, &self.run, self.clock.now_ms());
-        self.exchange(Kind::Identify, identify).await;
+        self.operation(Kind::Identify, &user).await;
         // A failed identify still sends its track, as in the guide.
-        let track = iteration::track(&user, self.turn, &self.run, self.clock.now_ms());
-        self.exchange(Kind::Track, track).await;
+        self.operation(Kind::Track, &user).await;
         sleep(self.think_time).await;
         let mut state = self.shared.lock();
         state.recorder.completed += 1;
@@ -173,13 +204,30 @@ impl Iteration {
         });
     }
 
-    async fn exchange(&self, kind: Kind, call: Result<Call, Refusal>) {
+    async fn operation(&self, kind: Kind, user: &str) {
+        let now_ms = self.clock.now_ms();
+        match &self.sender {
+            Sender::Api(client) => {
+                let call = match kind {
+                    Kind::Identify => iteration::identify(user, &self.run, now_ms),
+                    Kind::Track => iteration::track(user, self.turn, &self.run, now_ms),
+                };
+                self.exchange(client, kind, call).await;
+            }
+            Sender::Queue(enqueuer) => {
+                let job = iteration::job(kind, user, self.turn, now_ms);
+                enqueuer.add(kind, &job).await;
+            }
+        }
+    }
+
+    async fn exchange(&self, client: &TrackClient, kind: Kind, call: Result<Call, Refusal>) {
         let Ok(call) = call else {
             // The ids are our own and short: what Customer.io documents refuses none of them.
             return;
         };
         let sent = Instant::now();
-        let answer = self.client.send(&call).await;
+        let answer = client.send(&call).await;
         let exchange = Exchange {
             kind,
             status: answer.as_ref().ok().map(|it| it.status.as_u16()),

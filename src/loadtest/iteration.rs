@@ -4,8 +4,11 @@ use serde_json::{Map, Value, json};
 
 use crate::delivery::Mode;
 use crate::delivery::encode::{Call, Encoded, JobRef, prepare};
-use crate::delivery::operation::{Action, Attributes, Event, Operation};
+use crate::delivery::operation::{Action, Attributes, Event, Kind, Operation};
 use crate::delivery::refusal::Refusal;
+
+/// The event's name.
+const EVENT: &str = "load_test_event";
 
 /// Which iteration of which virtual user; users count from 1, iterations from 0, as in k6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,13 +26,7 @@ pub fn user_id(turn: Turn) -> String {
 
 /// The identify call; `now_ms` is in ms since the Unix epoch.
 pub fn identify(user: &str, run: &str, now_ms: u64) -> Result<Call, Refusal> {
-    let mut map = Map::with_capacity(3);
-    map.insert(
-        "email".into(),
-        format!("{user}@loadtest.example.com").into(),
-    );
-    map.insert("_load_test".into(), true.into());
-    map.insert("created_at".into(), (now_ms / 1_000).into());
+    let map = attributes(user, now_ms);
     let attributes = Attributes {
         map: Some(&map),
         timestamp: None,
@@ -40,20 +37,39 @@ pub fn identify(user: &str, run: &str, now_ms: u64) -> Result<Call, Refusal> {
 
 /// The track call.
 pub fn track(user: &str, turn: Turn, run: &str, now_ms: u64) -> Result<Call, Refusal> {
-    let name = "load_test_event";
-    let body = json!({"name": name, "data": {"iteration": turn.iteration, "vu": turn.user}});
-    let Value::Object(body) = body else {
-        return Err(Refusal::EventNameMissing);
-    };
+    let body = event(turn);
     let event = Event {
         data: body.get("data").and_then(Value::as_object),
         body: &body,
-        name,
+        name: EVENT,
         kind: None,
         id: None,
         timestamp: None,
     };
     call(user, Action::Track(event), run, now_ms)
+}
+
+fn attributes(user: &str, now_ms: u64) -> Map<String, Value> {
+    let email = format!("{user}@loadtest.example.com");
+    Map::from_iter([
+        ("email".to_owned(), email.into()),
+        ("_load_test".to_owned(), true.into()),
+        ("created_at".to_owned(), (now_ms / 1_000).into()),
+    ])
+}
+
+fn event(turn: Turn) -> Map<String, Value> {
+    let data = json!({"iteration": turn.iteration, "vu": turn.user});
+    Map::from_iter([("name".to_owned(), EVENT.into()), ("data".to_owned(), data)])
+}
+
+/// One of the two as the data of a job, as the guide's producer writes it.
+pub fn job(kind: Kind, user: &str, turn: Turn, now_ms: u64) -> String {
+    let data = match kind {
+        Kind::Identify => attributes(user, now_ms),
+        Kind::Track => event(turn),
+    };
+    json!({"userId": user, "data": data, "enqueuedAt": now_ms}).to_string()
 }
 
 fn call(user: &str, action: Action<'_>, run: &str, now_ms: u64) -> Result<Call, Refusal> {
@@ -97,5 +113,11 @@ mod tests {
         let body: Value = serde_json::from_slice(&second.body).unwrap();
         assert_eq!(body["data"], json!({"iteration": 0, "vu": 3}));
         assert_eq!(body["name"], "load_test_event");
+        let job: Value = serde_json::from_str(&job(Kind::Track, &user, turn, now)).unwrap();
+        let data = json!({"name": "load_test_event", "data": {"iteration": 0, "vu": 3}});
+        assert_eq!(
+            job,
+            json!({"userId": user, "data": data, "enqueuedAt": now})
+        );
     }
 }

@@ -4,6 +4,7 @@
 //! not touch production, retry a request of the test (the clean-up is retried), or hold an iteration
 //! back because earlier ones are slow.
 
+pub mod app_api;
 pub mod cleanup;
 mod counts;
 pub mod engine;
@@ -11,6 +12,7 @@ pub mod histogram;
 pub mod iteration;
 pub mod journal;
 pub mod profile;
+pub mod queued;
 pub mod recorder;
 pub mod report;
 pub mod run;

@@ -62,6 +62,10 @@ pub struct Recorder {
     pub all: Histogram,
     /// Of whole iterations, with the pause.
     pub iterations: Histogram,
+    /// Through the queue: of adding a job.
+    pub enqueue: Histogram,
+    /// Likewise: from before a job was added until it was known to be completed.
+    pub lag: Histogram,
 }
 
 impl Recorder {
@@ -74,8 +78,7 @@ impl Recorder {
             *self.statuses.entry(status).or_default() += 1;
         }
         if it.status != Some(200) {
-            self.errors += 1;
-            self.identify_errors += u64::from(it.kind == Kind::Identify);
+            self.failed(it.kind);
         }
         if it.status.is_some() || it.timed_out {
             let latencies = match it.kind {
@@ -86,6 +89,29 @@ impl Recorder {
             latencies.from_schedule.record(it.from_schedule);
             self.all.record(it.from_send);
         }
+    }
+
+    /// Counts a job that was added, or not: then it is an error, and has no latency.
+    pub fn enqueued(&mut self, kind: Kind, added_in: Option<Duration>) {
+        self.requests += 1;
+        match added_in {
+            Some(duration) => self.enqueue.record(duration),
+            None => self.failed(kind),
+        }
+    }
+
+    /// Counts a job that has ended: completed after so long, or failed for good.
+    pub fn ended(&mut self, kind: Kind, completed_after: Option<Duration>) {
+        self.answered += 1;
+        match completed_after {
+            Some(duration) => self.lag.record(duration),
+            None => self.failed(kind),
+        }
+    }
+
+    fn failed(&mut self, kind: Kind) {
+        self.errors += 1;
+        self.identify_errors += u64::from(kind == Kind::Identify);
     }
 
     /// Answers with 429.

@@ -9,14 +9,17 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, interval};
 use tokio_util::sync::CancellationToken;
 
+use super::app_api::{self, AppApi, AppApiError};
 use super::cleanup;
-use super::engine::{Engine, Shared};
+use super::engine::{Engine, Sender, Shared};
 use super::journal::{self, Header, Journal, JournalError};
 use super::profile::Profile;
+use super::queued::{Enqueuer, PATIENCE, QueueTarget};
 use super::recorder::Recorder;
 use super::thresholds::{self, Judged, Threshold};
 use crate::delivery::client::{Endpoint, TrackClient};
 use crate::delivery::credentials::Credentials;
+use crate::queue::QueueError;
 use crate::runtime::clock::Clock;
 
 /// Connections of the clean-up.
@@ -35,6 +38,8 @@ pub struct Settings {
     pub endpoint: Endpoint,
     /// As whom.
     pub credentials: Credentials,
+    /// The queue to go through, in place of requests of its own.
+    pub queue: Option<QueueTarget>,
     /// The journal's file.
     pub journal: PathBuf,
 }
@@ -72,6 +77,24 @@ pub enum RunError {
     /// The client or the thread could not be made.
     #[error("cannot start: {0}")]
     Start(#[from] io::Error),
+    /// The queue does not answer.
+    #[error(transparent)]
+    FollowQueue(#[from] QueueError),
+    /// No job ended for long.
+    #[error(
+        "no job of queue {0} completed within {PATIENCE:?}: start cio worker on this queue, or look at it with \
+         cio queue stats; the jobs that waited are taken out again"
+    )]
+    NoWorker(String),
+    /// Jobs are in the hands of workers that do not end them.
+    #[error(
+        "{0} jobs are still in the hands of a worker: they may create their users again; run cio loadtest \
+         cleanup when they are through"
+    )]
+    JobsLeft(usize),
+    /// The App API does not say who is left.
+    #[error(transparent)]
+    Verify(#[from] AppApiError),
     /// The sending thread ended without a word.
     #[error("the sending thread ended early")]
     JoinEngine,
@@ -84,8 +107,18 @@ pub struct Removal {
     pub created: usize,
     /// Deletes that were not accepted.
     pub failed: usize,
-    /// Users a simulator still has; nothing where it could not be asked.
+    /// Users that the App API (of those asked for) or a simulator still has; nothing where there is
+    /// none to ask.
     pub left: Option<usize>,
+}
+
+/// How the removal is verified through the App API.
+#[derive(Debug)]
+pub struct Verification {
+    /// The App API.
+    pub api: AppApi,
+    /// So many users are asked for.
+    pub sample: usize,
 }
 
 /// A client of the workspace.
@@ -145,10 +178,18 @@ fn spawn(
     settings: Settings,
     shared: &Arc<Shared>,
     stop: CancellationToken,
-) -> Result<oneshot::Receiver<Result<(), JournalError>>, RunError> {
+) -> Result<oneshot::Receiver<Result<(), RunError>>, RunError> {
     let connections = settings.profile.max_users;
+    let sender = match settings.queue {
+        Some(queue) => Sender::Queue(Enqueuer::new(queue, Arc::clone(shared))),
+        None => Sender::Api(client(
+            settings.endpoint,
+            settings.credentials,
+            connections,
+        )?),
+    };
     let engine = Engine {
-        client: client(settings.endpoint, settings.credentials, connections)?,
+        sender,
         run: settings.header.run.as_str().into(),
         journal: Journal::create(settings.journal, &settings.header)?,
         profile: settings.profile,
@@ -174,6 +215,7 @@ pub async fn remove_users(
     endpoint: Endpoint,
     credentials: Credentials,
     per_second: f64,
+    verification: Option<&Verification>,
     mut say: impl FnMut(String),
 ) -> Result<Removal, RunError> {
     let (_, users) = journal::read(path)?;
@@ -187,7 +229,12 @@ pub async fn remove_users(
         }
     })
     .await;
-    let left = cleanup::left_in_simulator(&client, &users).await;
+    let left = match verification {
+        Some(Verification { api, sample }) => {
+            Some(api.left(app_api::sample(&users, *sample)).await?)
+        }
+        None => cleanup::left_in_simulator(&client, &users).await,
+    };
     if failed.is_empty() && left.unwrap_or(0) == 0 {
         journal::remove(path)?;
     }

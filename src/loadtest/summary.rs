@@ -79,36 +79,11 @@ pub fn text(it: &Recorder, judged: &[Judged], elapsed: Duration) -> String {
             &format!("{failed} failed"),
         );
     }
-    section(&mut out, "LATENCY from send");
-    trend(&mut out, "cio_identify_latency", &it.identify.from_send);
-    trend(&mut out, "cio_track_latency", &it.track.from_send);
-    trend(&mut out, "http_req_duration", &it.all);
-    section(&mut out, "LATENCY from schedule");
-    trend(
-        &mut out,
-        "cio_identify_latency_from_schedule",
-        &it.identify.from_schedule,
-    );
-    trend(
-        &mut out,
-        "cio_track_latency_from_schedule",
-        &it.track.from_schedule,
-    );
-    section(&mut out, "HTTP");
-    line(&mut out, "http_reqs", &rated(it.requests, seconds));
-    line(&mut out, "cio_errors", &it.errors.to_string());
-    let throttled = percent(it.throttled(), it.requests);
-    line(
-        &mut out,
-        "answered with 429",
-        &format!("{} ({throttled:.2}%)", it.throttled()),
-    );
-    let statuses: Vec<String> = it
-        .statuses
-        .iter()
-        .map(|(s, n)| format!("{s}: {n}"))
-        .collect();
-    line(&mut out, "statuses", &statuses.join(", "));
+    if it.enqueue.count() > 0 {
+        queue(&mut out, it, seconds);
+    } else {
+        requests(&mut out, it, seconds);
+    }
     section(&mut out, "EXECUTION");
     trend(&mut out, "iteration_duration", &it.iterations);
     line(&mut out, "iterations", &rated(it.completed, seconds));
@@ -117,12 +92,40 @@ pub fn text(it: &Recorder, judged: &[Judged], elapsed: Duration) -> String {
     out
 }
 
+fn requests(out: &mut String, it: &Recorder, seconds: f64) {
+    section(out, "LATENCY from send");
+    trend(out, "cio_identify_latency", &it.identify.from_send);
+    trend(out, "cio_track_latency", &it.track.from_send);
+    trend(out, "http_req_duration", &it.all);
+    section(out, "LATENCY from schedule");
+    let (identify, track) = (&it.identify.from_schedule, &it.track.from_schedule);
+    trend(out, "cio_identify_latency_from_schedule", identify);
+    trend(out, "cio_track_latency_from_schedule", track);
+    section(out, "HTTP");
+    line(out, "http_reqs", &rated(it.requests, seconds));
+    line(out, "cio_errors", &it.errors.to_string());
+    let throttled = percent(it.throttled(), it.requests);
+    let throttled = format!("{} ({throttled:.2}%)", it.throttled());
+    line(out, "answered with 429", &throttled);
+    let statuses = it.statuses.iter().map(|(s, n)| format!("{s}: {n}"));
+    let statuses: Vec<String> = statuses.collect();
+    line(out, "statuses", &statuses.join(", "));
+}
+
+fn queue(out: &mut String, it: &Recorder, seconds: f64) {
+    section(out, "QUEUE");
+    trend(out, "cio_enqueue_latency", &it.enqueue);
+    trend(out, "cio_processing_lag", &it.lag);
+    line(out, "jobs enqueued", &rated(it.enqueue.count(), seconds));
+    line(out, "jobs completed", &rated(it.lag.count(), seconds));
+    line(out, "cio_errors", &it.errors.to_string());
+}
+
 /// One line for the progress, k6's first words and what matters beside them.
 pub fn progress(it: &Recorder, elapsed: Duration, length: Duration) -> String {
     let show = super::profile::duration::show;
     format!(
-        "running ({} of {}), {}/{} VUs, {} complete, {} dropped; {} requests, {:.2}% 429, {} errors; p95 {:.1} ms \
-         from send, {:.1} ms from schedule",
+        "running ({} of {}), {}/{} VUs, {} complete, {} dropped; {} requests, {:.2}% 429, {} errors; {}",
         show(elapsed),
         show(length),
         it.users,
@@ -132,8 +135,23 @@ pub fn progress(it: &Recorder, elapsed: Duration, length: Duration) -> String {
         it.requests,
         percent(it.throttled(), it.requests),
         it.errors,
+        latencies(it),
+    )
+}
+
+fn latencies(it: &Recorder) -> String {
+    if it.enqueue.count() > 0 {
+        return format!(
+            "p95 {:.1} ms to enqueue, {:.1} ms to acceptance, {} jobs pending",
+            it.enqueue.percentile(95.0),
+            it.lag.percentile(95.0),
+            it.requests.saturating_sub(it.answered)
+        );
+    }
+    format!(
+        "p95 {:.1} ms from send, {:.1} ms from schedule",
         it.all.percentile(95.0),
-        it.track.from_schedule.percentile(95.0),
+        it.track.from_schedule.percentile(95.0)
     )
 }
 

@@ -15,12 +15,26 @@ pub const DEFAULTS: [&str; 5] = [
     "cio_errors: count<50",
 ];
 
+/// Those of a run through the queue, where nothing is sent.
+pub const QUEUE_DEFAULTS: [&str; 2] = ["cio_enqueue_latency: p(95)<500", "cio_errors: count<50"];
+
+/// Metrics of a run through the queue alone.
+const OF_QUEUE: [&str; 2] = ["cio_enqueue_latency", "cio_processing_lag"];
+/// What the metrics of a run that sends begin with.
+const OF_REQUESTS: [&str; 3] = [
+    "cio_identify_latency",
+    "cio_track_latency",
+    "http_req_duration",
+];
+
 /// Metric and whether it is a trend, a counter, a rate or a gauge.
-const METRICS: [(&str, Type); 13] = [
+const METRICS: [(&str, Type); 15] = [
     ("cio_identify_latency", Type::Trend),
     ("cio_identify_latency_from_schedule", Type::Trend),
     ("cio_track_latency", Type::Trend),
     ("cio_track_latency_from_schedule", Type::Trend),
+    ("cio_enqueue_latency", Type::Trend),
+    ("cio_processing_lag", Type::Trend),
     ("cio_errors", Type::Counter),
     ("http_req_duration", Type::Trend),
     ("http_req_failed", Type::Rate),
@@ -191,6 +205,15 @@ impl Judged {
 }
 
 impl Threshold {
+    /// Whether a run measures it: through the queue, or by its own requests.
+    pub fn is_measured(&self, through_queue: bool) -> bool {
+        if through_queue {
+            !OF_REQUESTS.iter().any(|it| self.metric.starts_with(it))
+        } else {
+            !OF_QUEUE.contains(&self.metric)
+        }
+    }
+
     /// Nothing where nothing was measured, which is no pass.
     fn value(&self, it: &Recorder, seconds: f64) -> Option<f64> {
         match self.metric {
@@ -198,6 +221,8 @@ impl Threshold {
             "cio_identify_latency_from_schedule" => self.of_trend(&it.identify.from_schedule),
             "cio_track_latency" => self.of_trend(&it.track.from_send),
             "cio_track_latency_from_schedule" => self.of_trend(&it.track.from_schedule),
+            "cio_enqueue_latency" => self.of_trend(&it.enqueue),
+            "cio_processing_lag" => self.of_trend(&it.lag),
             "http_req_duration" => self.of_trend(&it.all),
             "iteration_duration" => self.of_trend(&it.iterations),
             "http_req_failed" => share(it.errors, it.requests),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -13,7 +13,7 @@ use super::{Progress, SendError};
 use crate::queue::QueueError;
 use crate::queue::connection::Redis;
 use crate::queue::counts::{CountsReader, QueueCounts};
-use crate::queue::jobs::add::{Adder, NewJob};
+use crate::queue::jobs::add::{Adder, NewJob, guide_options};
 use crate::queue::names::QueueKeys;
 use crate::runtime::clock::Clock;
 
@@ -40,20 +40,6 @@ pub struct EnqueueSettings {
     pub clock: Clock,
 }
 
-/// The guide's options of a job.
-pub fn job_options() -> Map<String, Value> {
-    let options = [
-        ("attempts", json!(5)),
-        ("backoff", json!({"type": "exponential", "delay": 2_000})),
-        ("removeOnComplete", json!({"count": 10_000})),
-        ("removeOnFail", json!({"count": 50_000})),
-    ];
-    options
-        .map(|(name, value)| (name.to_owned(), value))
-        .into_iter()
-        .collect()
-}
-
 /// Adds all of the file, and tells `show` after each step.
 ///
 /// # Errors
@@ -69,7 +55,7 @@ pub async fn enqueue(
     let mut queue = Queue {
         feed: Feed::start(settings.file, Ranges::default(), make),
         counts: CountsReader::new(redis.clone(), keys.clone()),
-        adder: Adder::new(redis, keys, &job_options()),
+        adder: Adder::new(redis, keys, &guide_options()),
         max_depth: settings.max_depth,
         next: None,
     };

@@ -54,8 +54,24 @@ async fn show_page(State(workspace): State<Arc<Workspace>>) -> Html<String> {
     Html(page(&workspace.state(), &seconds))
 }
 
-async fn arrivals(State(workspace): State<Arc<Workspace>>) -> Json<Value> {
-    let arrivals = workspace.traffic().0.arrivals();
+/// `method=PUT`: of such requests alone, which are the identify calls of the v1 API.
+#[derive(Deserialize)]
+struct Which {
+    method: Option<Put>,
+}
+
+#[derive(Deserialize)]
+enum Put {
+    #[serde(rename = "PUT")]
+    Put,
+}
+
+async fn arrivals(
+    State(workspace): State<Arc<Workspace>>,
+    Query(which): Query<Which>,
+) -> Json<Value> {
+    let only_puts = matches!(which.method, Some(Put::Put));
+    let arrivals = workspace.traffic().0.arrivals(only_puts);
     Json(json!({ "arrivals_us": arrivals }))
 }
 

@@ -7,6 +7,7 @@
 //! stored (`store`, `people`), answered (`replies`). `control` and `page` show what came of it.
 
 mod access;
+mod app_api;
 mod control;
 mod faults;
 mod identity;
@@ -41,6 +42,8 @@ use crate::runtime::clock::Clock;
 pub struct Options {
     /// Site id → API key; empty means that any credentials are accepted.
     pub credentials: BTreeMap<String, String>,
+    /// The key of the App API; nothing: any that is not empty is accepted.
+    pub app_api_key: Option<String>,
     /// Requests in any span of one second for each site id; more get 429.
     pub requests_per_second: Option<u32>,
     /// `Retry-After` of those 429, in seconds. The real API documents none.
@@ -61,6 +64,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             credentials: BTreeMap::new(),
+            app_api_key: None,
             requests_per_second: None,
             retry_after_seconds: None,
             drop_above_limit: false,
@@ -83,7 +87,7 @@ pub enum SimulatorError {
     RegisterMetrics(#[from] prometheus::Error),
 }
 
-/// The workspace as a router: the Track API, `/_sim/…` and the page at `/`. `clock` dates what comes
+/// The workspace as a router: the Track API, a call of the App API, `/_sim/…` and the page at `/`. `clock` dates what comes
 /// without a time of its own; the metrics go to `registry`.
 pub fn router(
     options: Options,

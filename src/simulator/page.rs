@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn the_page_shows_the_numbers_and_asks_nobody_for_anything() {
         let mut traffic = Traffic::default();
-        traffic.arrive(0);
+        traffic.arrive(0, false);
         traffic.answered(503);
         let state = State {
             store: StoreState {

@@ -8,7 +8,7 @@ use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::State;
 use axum::http::request::Parts;
 use axum::http::uri::PathAndQuery;
-use axum::http::{Request, Response, StatusCode};
+use axum::http::{Method, Request, Response, StatusCode};
 use serde_json::json;
 use tokio::time::sleep;
 
@@ -18,7 +18,7 @@ use super::path::{Call, call};
 use super::replies::{Reply, broken_off};
 use super::validation::Invalid;
 use super::workspace::Workspace;
-use super::{access, control, v1, v2};
+use super::{access, app_api, control, v1, v2};
 
 /// A longer body is not read.
 const BODY_BYTES: usize = 1 << 20;
@@ -30,6 +30,7 @@ const LONGEST_HANG: Duration = Duration::from_mins(10);
 /// The Track API is the fallback: its paths are split before they are decoded, which no router does.
 pub(super) fn router(workspace: Workspace) -> Router {
     control::routes()
+        .merge(app_api::routes())
         .fallback(serve)
         .with_state(Arc::new(workspace))
 }
@@ -39,7 +40,7 @@ async fn serve(State(workspace): State<Arc<Workspace>>, request: Request<Body>) 
     let counted = counted(head.uri.path());
     if counted {
         let (mut traffic, now) = workspace.traffic();
-        traffic.arrive(now);
+        traffic.arrive(now, head.method == Method::PUT);
     }
     let rule = workspace.fault(head.method.as_str(), head.uri.path());
     let fault = rule.as_ref().and_then(|rule| rule.fault);

@@ -75,6 +75,7 @@ pub(super) struct Traffic {
     by_status: BTreeMap<u16, u64>,
     all: Window,
     sites: HashMap<String, Window>,
+    /// Microseconds, doubled, and one more for a PUT: a million of these are kept.
     arrivals: VecDeque<u64>,
     tenths: VecDeque<u32>,
     first_tenth: u64,
@@ -82,10 +83,10 @@ pub(super) struct Traffic {
 
 impl Traffic {
     /// A request came, `now` microseconds after the start.
-    pub(super) fn arrive(&mut self, now: u64) {
+    pub(super) fn arrive(&mut self, now: u64, is_put: bool) {
         self.requests += 1;
         self.all.arrive(now);
-        self.arrivals.push_back(now);
+        self.arrivals.push_back(now << 1 | u64::from(is_put));
         if self.arrivals.len() > KEEP_ARRIVALS {
             self.arrivals.pop_front();
         }
@@ -149,9 +150,14 @@ impl Traffic {
         count.copied().unwrap_or(0)
     }
 
-    /// Every arrival that is kept, in microseconds since the start.
-    pub(super) fn arrivals(&self) -> Vec<u64> {
-        self.arrivals.iter().copied().collect()
+    /// Every arrival that is kept, or those of PUTs alone, in microseconds since the start.
+    pub(super) fn arrivals(&self, only_puts: bool) -> Vec<u64> {
+        let asked = |it: &&u64| !only_puts || **it & 1 == 1;
+        self.arrivals
+            .iter()
+            .filter(asked)
+            .map(|it| it >> 1)
+            .collect()
     }
 
     /// A copy of the numbers.
@@ -176,7 +182,7 @@ mod tests {
     fn traffic(arrivals: &[u64]) -> Traffic {
         let mut traffic = Traffic::default();
         for now in arrivals {
-            traffic.arrive(*now);
+            traffic.arrive(*now, false);
         }
         traffic
     }
@@ -237,6 +243,16 @@ mod tests {
     }
 
     #[test]
+    fn arrivals_of_puts_can_be_told_from_the_others() {
+        let mut traffic = Traffic::default();
+        for (now, is_put) in [(3, true), (3, false), (7, true)] {
+            traffic.arrive(now, is_put);
+        }
+        assert_eq!(traffic.arrivals(false), [3, 3, 7]);
+        assert_eq!(traffic.arrivals(true), [3, 7]);
+    }
+
+    #[test]
     fn the_bars_move_on_while_nothing_comes() {
         let traffic = traffic(&[200_000, 999_999, 1_000_000, 3_500_000]);
         let cases: [(u64, &[u32]); 4] = [
@@ -257,7 +273,7 @@ mod tests {
         let mut traffic = traffic(&[0, last * tenth]);
         let kept = traffic.state().requests_per_100ms;
         assert_eq!((kept.start_ms, kept.counts.len()), (100, KEEP_TENTHS));
-        traffic.arrive(1_000 * last * tenth);
+        traffic.arrive(1_000 * last * tenth, false);
         let kept = traffic.state().requests_per_100ms;
         assert_eq!((kept.start_ms, kept.counts), (100_000 * last, [1].into()));
     }

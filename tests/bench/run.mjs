@@ -4,8 +4,7 @@
 //
 // CIO_BENCH_JOBS (60000) are the jobs of a run without limit, the other runs have theirs in proportion;
 // CIO_BENCH_ROUNDS (3); CIO_BENCH_BINARY (target/release/cio).
-import { accessSync, constants, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { cpus, totalmem } from 'node:os';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { limited, unlimited } from './lib/contestants.mjs';
@@ -13,6 +12,7 @@ import { measure } from './lib/measure.mjs';
 import { stop, stopAll } from './lib/processes.mjs';
 import { markdown, ratios, spread, summary, write } from './lib/report.mjs';
 import { startRedis, startSimulator } from './lib/servers.mjs';
+import { built, machine, wholeNumber } from './lib/settings.mjs';
 
 const REPO = resolve(import.meta.dirname, '../..');
 const JOBS = 60_000;
@@ -41,27 +41,6 @@ function settings() {
     concurrency: 50,
     limit: LIMIT,
   };
-}
-
-function wholeNumber(name, text, least) {
-  const number = Number(text);
-  if (!Number.isSafeInteger(number) || number < least) {
-    throw new TypeError(`${name}: ${JSON.stringify(text)} is no whole number from ${least} on`);
-  }
-  return number;
-}
-
-function built(binary) {
-  try {
-    accessSync(binary, constants.X_OK);
-  } catch {
-    throw new TypeError('there is no cio: build it with `cargo build --release`, or name one in CIO_BENCH_BINARY');
-  }
-}
-
-function machine() {
-  const gib = Math.round(totalmem() / 2 ** 30);
-  return `${cpus().length} × ${cpus()[0].model.trim()}, ${gib} GiB, Node ${process.versions.node}`;
 }
 
 /** Everything once a round, and another one first each round. */
@@ -126,7 +105,7 @@ function report(given, runs) {
   console.log(text);
   console.error(`\nwritten: ${relative(process.cwd(), path)}`);
   if (asked) {
-    write(join(REPO, 'docs/benchmarks.md'), text);
+    write(join(REPO, 'docs/benchmarks.md'), 'make bench', text);
     console.error('written: docs/benchmarks.md');
   }
 }

@@ -1,5 +1,10 @@
 //! `cio loadtest` as a process against the simulator as a process.
 
+mod app_api;
+mod queue;
+mod ramp;
+mod stall;
+
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -11,7 +16,7 @@ use crate::support::{eventually, http};
 pub(crate) struct Scene {
     url: String,
     state: TempDir,
-    _simulator: Cio,
+    simulator: Cio,
 }
 
 impl Scene {
@@ -29,7 +34,7 @@ impl Scene {
         Self {
             url,
             state: tempfile::tempdir().expect("a folder"),
-            _simulator: simulator,
+            simulator,
         }
     }
 
@@ -45,6 +50,37 @@ impl Scene {
     pub(crate) fn run(&self, arguments: &[&str]) -> (Option<i32>, String) {
         let fixed = ["loadtest", "--cleanup-rate", "2000"];
         process::run(&[&fixed, arguments].concat(), &self.variables())
+    }
+
+    /// Likewise, with standard output in front, while others work.
+    async fn run_beside(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
+        let fixed = ["loadtest", "--cleanup-rate", "2000"];
+        let arguments: Vec<String> = fixed
+            .iter()
+            .chain(arguments)
+            .map(|it| (*it).to_owned())
+            .collect();
+        let variables = self
+            .variables()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        tokio::task::spawn_blocking(move || {
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            let variables = variables
+                .each_ref()
+                .map(|(name, it)| (name.as_str(), it.as_str()));
+            process::output(&arguments, &variables)
+        })
+        .await
+        .expect("the run")
+    }
+
+    /// When each identify call came, in seconds since the simulator's start.
+    async fn identify_arrivals(&self) -> Vec<f64> {
+        let page = http::get(&format!("{}/_sim/arrivals?method=PUT", self.url)).await;
+        let page: Value = serde_json::from_str(&page.expect("an answer").1).expect("JSON");
+        let arrivals: Vec<f64> =
+            serde_json::from_value(page["arrivals_us"].clone()).expect("numbers");
+        arrivals.into_iter().map(|us| us / 1e6).collect()
     }
 
     pub(crate) async fn numbers(&self) -> Value {

@@ -49,7 +49,7 @@ pub(super) struct Load {
 
 impl Load {
     /// The load and what it is judged by.
-    pub(super) fn read(self) -> Result<(Profile, Vec<Threshold>), CommandError> {
+    pub(super) fn read(self, defaults: &[&str]) -> Result<(Profile, Vec<Threshold>), CommandError> {
         let (mut profile, mut lines) = (Profile::default(), self.threshold);
         if let Some(path) = self.profile {
             let text = std::fs::read_to_string(&path).map_err(|error| {
@@ -78,7 +78,7 @@ impl Load {
         }
         profile.check().map_err(usage)?;
         if lines.is_empty() {
-            lines = thresholds::DEFAULTS.map(str::to_owned).to_vec();
+            lines = defaults.iter().map(|it| (*it).to_owned()).collect();
         }
         let thresholds: Result<Vec<_>, _> = lines.iter().map(|it| thresholds::parse(it)).collect();
         Ok((profile, thresholds.map_err(usage)?))

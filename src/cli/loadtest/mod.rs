@@ -3,6 +3,8 @@
 mod load;
 mod outputs;
 mod target;
+mod through;
+mod verify;
 
 use anyhow::{Context, anyhow};
 use clap::{Args, Subcommand};
@@ -11,6 +13,7 @@ use ulid::Ulid;
 use self::load::Load;
 use self::outputs::Outputs;
 use self::target::{Target, Workspace, complete};
+use self::through::Through;
 use super::CommandError;
 use crate::loadtest::journal::{self, Header};
 use crate::loadtest::profile::{Profile, duration};
@@ -50,6 +53,9 @@ pub(super) struct Loadtest {
 
     #[command(flatten)]
     target: Target,
+
+    #[command(flatten)]
+    through: Through,
 }
 
 #[derive(Debug, Subcommand)]
@@ -83,14 +89,20 @@ impl Loadtest {
                 let removal = target.remove_users(&journal, &workspace).await?;
                 complete(removal, &journal)
             }
-            None => test(self.load, self.outputs, self.target).await,
+            None => test(self.load, self.outputs, self.target, self.through).await,
         }
     }
 }
 
-async fn test(load: Load, outputs: Outputs, target: Target) -> Result<(), CommandError> {
+async fn test(
+    load: Load,
+    outputs: Outputs,
+    target: Target,
+    through: Through,
+) -> Result<(), CommandError> {
     let workspace = target.checked().await?;
-    let (profile, thresholds) = load.read()?;
+    let (profile, thresholds) = load.read(through.defaults())?;
+    let queue = through.read(&thresholds).await?;
     let outputs = outputs.ready(&profile)?;
     let clock = Clock::system();
     let (started_at, run) = (
@@ -112,6 +124,7 @@ async fn test(load: Load, outputs: Outputs, target: Target) -> Result<(), Comman
         header: header.clone(),
         endpoint: workspace.endpoint.clone(),
         credentials: workspace.credentials.clone(),
+        queue,
         journal: journal.clone(),
     };
     let stop = shutdown::on_signals().context("install signal handlers")?;

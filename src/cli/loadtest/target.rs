@@ -6,6 +6,7 @@ use anyhow::anyhow;
 use clap::Args;
 
 use super::usage;
+use super::verify::Verify;
 use crate::cli::CommandError;
 use crate::cli::settings::WorkspaceSettings;
 use crate::delivery::client::{Endpoint, Region};
@@ -32,6 +33,9 @@ pub(super) struct Target {
     /// Deletes a second of the clean-up.
     #[arg(long, default_value_t = 80.0, value_name = "RATE", value_parser = delete_rate)]
     cleanup_rate: f64,
+
+    #[command(flatten)]
+    verify: Verify,
 
     /// Where runs are noted: `cio/runs` below it [default: ~/.local/state].
     #[arg(long, env = "XDG_STATE_HOME", value_name = "FOLDER")]
@@ -86,22 +90,28 @@ impl Target {
         path: &Path,
         workspace: &Workspace,
     ) -> Result<Removal, CommandError> {
+        let verification = self.verify.read(workspace)?;
         let Workspace {
             endpoint,
             credentials,
             ..
         } = workspace.clone();
         let say = |line: String| eprintln!("{line}");
-        let removal = run::remove_users(path, endpoint, credentials, self.cleanup_rate, say);
+        let (rate, verification) = (self.cleanup_rate, verification.as_ref());
+        let removal = run::remove_users(path, endpoint, credentials, rate, verification, say);
         let removal = removal.await.map_err(anyhow::Error::from)?;
         let Removal {
             created,
             failed,
             left,
         } = removal;
-        let verified = match left {
-            None => "accepted, not verified".to_owned(),
-            Some(left) => format!("verified with the simulator: {left} left"),
+        let verified = match (left, verification) {
+            (None, _) => "accepted, not verified".to_owned(),
+            (Some(left), Some(it)) => format!(
+                "verified through the App API, {} of them: {left} left",
+                it.sample.min(created)
+            ),
+            (Some(left), None) => format!("verified with the simulator: {left} left"),
         };
         eprintln!(
             "clean-up: {} of {created} users deleted; {verified}",

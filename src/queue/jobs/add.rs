@@ -20,6 +20,21 @@ pub struct NewJob<'a> {
     pub data: &'a str,
 }
 
+/// The guide's options of a job: 5 attempts, exponential backoff from 2 s, 10,000 completed and
+/// 50,000 failed ones kept.
+pub fn guide_options() -> Map<String, Value> {
+    let options = [
+        ("attempts", json!(5)),
+        ("backoff", json!({"type": "exponential", "delay": 2_000})),
+        ("removeOnComplete", json!({"count": 10_000})),
+        ("removeOnFail", json!({"count": 50_000})),
+    ];
+    options
+        .map(|(name, value)| (name.to_owned(), value))
+        .into_iter()
+        .collect()
+}
+
 /// Adds jobs to one queue, all with the same options.
 #[derive(Debug, Clone)]
 pub struct Adder {

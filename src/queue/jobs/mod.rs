@@ -7,15 +7,17 @@
 //! In reading order: [`taken`] (a job in hand) → [`policy`] (what its options say of failing and
 //! keeping) → [`finish`] (what became of it) → [`exchange`] (one round trip) → [`locks`] (jobs that
 //! take long, and those whose worker is gone) → [`marker`] (waiting for work).
-//! [`add`] puts jobs in.
+//! [`add`] puts jobs in; [`endings`] tells how they ended, [`withdraw`] takes out those that nobody took.
 
 pub mod add;
+pub mod endings;
 pub mod exchange;
 pub mod finish;
 pub mod locks;
 pub mod marker;
 pub mod policy;
 pub mod taken;
+pub mod withdraw;
 
 use redis::{Script, ScriptInvocation};
 

@@ -1,9 +1,6 @@
 // Figures of runs → tables in Markdown, and what goes into the JSON.
 import { readFileSync, writeFileSync } from 'node:fs';
 
-const BEGIN = '<!-- figures of make bench: begin -->';
-const END = '<!-- figures of make bench: end -->';
-
 const grouped = (value) => Math.round(value).toLocaleString('en-US');
 const column = (title, key, format) => ({ title, key, format });
 
@@ -98,10 +95,11 @@ ${table('limited', limited)}
 ${compared(limited)}`;
 }
 
-/** Puts the figures between the markers of a document. */
-export function write(path, text) {
+/** Puts the figures between the markers of a document that name where they are `from`. */
+export function write(path, from, text) {
   const document = readFileSync(path, 'utf8');
-  const [begin, end] = [document.indexOf(BEGIN), document.indexOf(END)];
-  if (begin < 0 || end < begin) throw new Error(`${path} lacks the lines ${BEGIN} and ${END}: put them back`);
-  writeFileSync(path, `${document.slice(0, begin + BEGIN.length)}\n${text}\n${document.slice(end)}`);
+  const [first, last] = [`<!-- figures of ${from}: begin -->`, `<!-- figures of ${from}: end -->`];
+  const [begin, end] = [document.indexOf(first), document.indexOf(last)];
+  if (begin < 0 || end < begin) throw new Error(`${path} lacks the lines ${first} and ${last}: put them back`);
+  writeFileSync(path, `${document.slice(0, begin + first.length)}\n${text}\n${document.slice(end)}`);
 }

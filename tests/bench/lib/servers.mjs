@@ -16,10 +16,10 @@ export async function startRedis() {
   return { ...server, client, url: `redis://127.0.0.1:${port}` };
 }
 
-/** A simulator without limit and without latency: `cio` is the program. */
-export async function startSimulator(cio) {
+/** A simulator without limit, and without latency unless an option says so: `cio` is the program. */
+export async function startSimulator(cio, options = []) {
   const address = `127.0.0.1:${await freePort()}`;
-  const server = start('simulator', cio, ['simulator', '--listen', address]);
+  const server = start('simulator', cio, ['simulator', '--listen', address, ...options]);
   const url = `http://${address}`;
   const get = async (path) => {
     const answer = await fetch(`${url}${path}`);

@@ -63,6 +63,18 @@ pub(crate) fn run(arguments: &[&str], variables: &[(&str, &str)]) -> (Option<i32
     (output.status.code(), errors)
 }
 
+/// Likewise, with what it said on standard output before that.
+pub(crate) fn output(
+    arguments: &[&str],
+    variables: &[(&str, &str)],
+) -> (Option<i32>, String, String) {
+    let mut command = command(arguments, variables);
+    let output = command.stdout(Stdio::piped()).output().expect("cio to run");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let code = output.status.code();
+    (code, text(&output.stdout), text(&output.stderr))
+}
+
 /// Only PATH is inherited: a setting of the person who runs the tests is none of the test.
 fn command(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cio"));

@@ -1,0 +1,68 @@
+//! Directly, or through the queue.
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+
+use crate::cli::CommandError;
+use crate::cli::settings::{QueueSettings, RedisSettings};
+use crate::loadtest::queued::QueueTarget;
+use crate::loadtest::thresholds::{DEFAULTS, QUEUE_DEFAULTS, Threshold};
+
+/// Which way the operations go.
+#[derive(Debug, Args)]
+pub(super) struct Through {
+    /// `queue` puts them into the queue, for workers that run already, and measures how long adding and acceptance
+    /// take; `api` sends them.
+    #[arg(long = "through", value_enum, default_value_t = Way::Api, help_heading = "Load")]
+    way: Way,
+
+    #[command(flatten)]
+    redis: RedisSettings,
+
+    #[command(flatten)]
+    queue: QueueSettings,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Way {
+    Api,
+    Queue,
+}
+
+impl Through {
+    /// The thresholds where none are given.
+    pub(super) fn defaults(&self) -> &'static [&'static str] {
+        match self.way {
+            Way::Api => &DEFAULTS,
+            Way::Queue => &QUEUE_DEFAULTS,
+        }
+    }
+
+    /// The queue, where it goes through one; refuses a threshold that nothing is measured for.
+    pub(super) async fn read(
+        &self,
+        thresholds: &[Threshold],
+    ) -> Result<Option<QueueTarget>, CommandError> {
+        let through_queue = self.way == Way::Queue;
+        let unmeasured = thresholds.iter().find(|it| !it.is_measured(through_queue));
+        if let Some(threshold) = unmeasured {
+            let way = if through_queue { "queue" } else { "api" };
+            return Err(CommandError::Usage(format!(
+                "threshold '{}: {}': --through {way} measures no such thing",
+                threshold.metric, threshold.expression
+            )));
+        }
+        if !through_queue {
+            return Ok(None);
+        }
+        let source = self.redis.source()?;
+        let address = source.address().await.context("--redis-url-file")?;
+        let usable = address.check_keys(&self.queue.keys());
+        usable.map_err(super::usage)?;
+        Ok(Some(QueueTarget {
+            source,
+            prefix: self.queue.queue_prefix.clone(),
+            queue: self.queue.queue.clone(),
+        }))
+    }
+}

@@ -1,0 +1,189 @@
+//! Asking the App API whether users are gone. It takes 10 requests a second; one asks for 100 users.
+//!
+//! `POST /v1/customers/attributes` with up to 100 ids answers with those people that exist:
+//! <https://docs.customer.io/integrations/api/app/tag/customers/getPeopleById/>.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
+use hyper::{Request, StatusCode};
+use serde_json::{Value, json};
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
+
+use crate::delivery::client::Region;
+use crate::runtime::http_client::{HttpClient, HttpClientOptions, TransportError};
+
+/// Users in one request.
+const AT_ONCE: usize = 100;
+/// Between two requests: a little more than a tenth of a second, for jitter on the way.
+const PACE: Duration = Duration::from_millis(110);
+/// A request that is not answered with 200 is sent so often.
+const SENDS: u32 = 5;
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// Customer.io deletes after it has answered: those that are still there are asked for again.
+const LOOK_AGAIN_AFTER: [Duration; 3] = [
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+    Duration::from_secs(10),
+];
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// A hundred people with what a workspace may have added to them.
+const MAX_ANSWER: usize = 16 * 1024 * 1024;
+
+/// The App API of a workspace.
+pub struct AppApi {
+    http: HttpClient,
+    url: String,
+    key: String,
+}
+
+/// Why it is not known who is left.
+#[derive(Debug, thiserror::Error)]
+pub enum AppApiError {
+    /// The key is not good.
+    #[error(
+        "removal is not verified: the App API answered {0}: is CUSTOMERIO_APP_API_KEY an App API key of this \
+         workspace, and its region right?"
+    )]
+    Authorize(StatusCode),
+    /// It answered something else.
+    #[error("removal is not verified: the App API answered {0}; run cio loadtest cleanup again")]
+    Answer(StatusCode),
+    /// It did not answer.
+    #[error("removal is not verified: the App API: {0}; run cio loadtest cleanup again")]
+    Reach(#[from] TransportError),
+}
+
+impl std::fmt::Debug for AppApi {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("AppApi").field(&self.url).finish()
+    }
+}
+
+/// The public host of a region.
+pub fn host(region: Region) -> &'static str {
+    match region {
+        Region::Us => "https://api.customer.io",
+        Region::Eu => "https://api-eu.customer.io",
+    }
+}
+
+/// `most` of `users`, evenly spread.
+pub fn sample(users: &[String], most: usize) -> Vec<String> {
+    let count = most.min(users.len());
+    let pick = |index: usize| users[index * users.len() / count].clone();
+    (0..count).map(pick).collect()
+}
+
+impl AppApi {
+    /// At `url`, without a slash at its end, with an App API key.
+    ///
+    /// # Errors
+    /// When the system's certificates cannot be read.
+    pub fn new(url: String, key: String) -> io::Result<Self> {
+        let http = HttpClient::new(HttpClientOptions {
+            timeout: TIMEOUT,
+            idle_timeout: Duration::from_secs(30),
+            idle_per_host: 1,
+            max_body: MAX_ANSWER,
+        })?;
+        Ok(Self { http, url, key })
+    }
+
+    /// How many of `users` are there, asked again for half a minute as long as some are.
+    ///
+    /// # Errors
+    /// When it does not say: unknown is not none.
+    pub async fn left(&self, users: Vec<String>) -> Result<usize, AppApiError> {
+        let mut pace = interval(PACE);
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut left = self.those_left(&users, &mut pace).await?;
+        for pause in LOOK_AGAIN_AFTER {
+            if left.is_empty() {
+                break;
+            }
+            sleep(pause).await;
+            left = self.those_left(&left, &mut pace).await?;
+        }
+        Ok(left.len())
+    }
+
+    async fn those_left(
+        &self,
+        users: &[String],
+        pace: &mut Interval,
+    ) -> Result<Vec<String>, AppApiError> {
+        let mut left = Vec::new();
+        for ids in users.chunks(AT_ONCE) {
+            left.extend(found(&self.ask(ids, pace).await?));
+        }
+        Ok(left)
+    }
+
+    async fn ask(&self, ids: &[String], pace: &mut Interval) -> Result<Bytes, AppApiError> {
+        let mut send = 0;
+        loop {
+            pace.tick().await;
+            let error = match self.send(ids).await {
+                Ok((StatusCode::OK, body)) => return Ok(body),
+                Ok((status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN), _)) => {
+                    return Err(AppApiError::Authorize(status));
+                }
+                Ok((status, _)) => AppApiError::Answer(status),
+                Err(error) => error.into(),
+            };
+            send += 1;
+            if send == SENDS {
+                return Err(error);
+            }
+            sleep(FIRST_PAUSE * send).await;
+        }
+    }
+
+    async fn send(&self, ids: &[String]) -> Result<(StatusCode, Bytes), TransportError> {
+        let request = Request::post(format!("{}/v1/customers/attributes", self.url))
+            .header(AUTHORIZATION, format!("Bearer {}", self.key))
+            .header(CONTENT_TYPE, "application/json")
+            .body(Full::new(json!({"ids": ids}).to_string().into()))
+            .map_err(|error| TransportError::Connect(error.to_string()))?;
+        let answer = self.http.send(request).await?;
+        Ok((answer.status, answer.body))
+    }
+}
+
+/// The ids of an answer's people.
+fn found(body: &[u8]) -> Vec<String> {
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let people = body["customers"].as_array().into_iter().flatten();
+    let ids = people.map(|it| it["customer"]["id"].as_str().unwrap_or_default().to_owned());
+    ids.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_is_spread_over_all() {
+        let users: Vec<String> = (0..10).map(|it| it.to_string()).collect();
+        for (most, expected) in [
+            (0, &[][..]),
+            (3, &["0", "3", "6"]),
+            (5, &["0", "2", "4", "6", "8"]),
+        ] {
+            assert_eq!(sample(&users, most), expected);
+        }
+        assert_eq!(sample(&users, 11), users);
+        assert!(sample(&[], 3).is_empty());
+    }
+
+    #[test]
+    fn those_that_exist_are_read_from_the_answer() {
+        let body = json!({"customers": [{"customer": {"id": "a", "attributes": {}}}]}).to_string();
+        assert_eq!(found(body.as_bytes()), ["a"]);
+        assert!(found(b"{\"customers\": []}").is_empty());
+    }
+}

@@ -1,0 +1,140 @@
+//! Through a real queue, with a real worker behind it.
+
+use serde_json::Value;
+
+use super::Scene;
+use crate::support::eventually;
+use crate::support::process::{self, Cio};
+use crate::support::redis::RedisServer;
+
+const RUN: [&str; 8] = [
+    "loadtest",
+    "--cleanup-rate",
+    "2000",
+    "--through",
+    "queue",
+    "--rate",
+    "20",
+    "--duration",
+];
+
+fn worker(scene: &Scene, server: &RedisServer) -> Cio {
+    let url = server.url();
+    let variables = [
+        &scene.variables()[..3],
+        &[("REDIS_URL", &url), ("CIO_METRICS_PORT", "0")],
+    ]
+    .concat();
+    Cio::start(&["worker"], &variables)
+}
+
+fn run(scene: &Scene, server: &RedisServer, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let url = server.url();
+    let variables = [&scene.variables()[..], &[("REDIS_URL", &url)]].concat();
+    process::output(&[&RUN, arguments].concat(), &variables)
+}
+
+/// What the queue holds, as `cio queue stats` says.
+fn stats(server: &RedisServer) -> Value {
+    let arguments = ["queue", "stats", "--output", "json"];
+    let (code, text, log) = process::output(&arguments, &[("REDIS_URL", &server.url())]);
+    assert_eq!(code, Some(0), "{log}");
+    serde_json::from_str(&text).expect("JSON")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_through_the_queue_measures_until_a_worker_has_its_jobs_accepted() {
+    let (scene, server) = (
+        Scene::start(&["--latency", "30"]).await,
+        RedisServer::start(),
+    );
+    let worker = worker(&scene, &server);
+    let lag = ["--threshold", "cio_processing_lag: min>=30"];
+    let (code, summary, log) = run(&scene, &server, &[&["2s"], &lag[..]].concat());
+    assert_eq!(code, Some(0), "{summary}{log}");
+    for words in [
+        "cio_enqueue_latency",
+        "✓ 'min>=30'",
+        "jobs enqueued",
+        "jobs completed",
+    ] {
+        assert!(summary.contains(words), "{words}: {summary}");
+    }
+    let numbers = scene.numbers().await;
+    for (name, count) in [("identifies", 40), ("events", 40), ("people", 0)] {
+        assert_eq!(numbers[name], count, "{name}");
+    }
+    assert_eq!(scene.journals(), 0);
+    assert_eq!(worker.terminate().0, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failed_jobs_are_errors() {
+    let fault = r#"{"match": {"path_prefix": "/api/v2"}, "status": 207}"#;
+    let (scene, server) = (
+        Scene::start(&["--fault", fault]).await,
+        RedisServer::start(),
+    );
+    let _worker = worker(&scene, &server);
+    let none = ["--threshold", "cio_errors: count<1"];
+    let (code, summary, log) = run(&scene, &server, &[&["1s"], &none[..]].concat());
+    assert_eq!(code, Some(99), "{summary}{log}");
+    assert!(log.contains("crossed: cio_errors 'count<1'"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_worker_it_says_so_and_leaves_no_job() {
+    let (scene, server) = (Scene::start(&[]).await, RedisServer::start());
+    let (code, _, log) = run(&scene, &server, &["1s"]);
+    assert_eq!(code, Some(1), "{log}");
+    assert!(
+        log.contains("no job of queue cio-events completed"),
+        "{log}"
+    );
+    assert!(log.contains("start cio worker"), "{log}");
+    assert_eq!(stats(&server)["counts"]["waiting"], 0);
+    assert_eq!(scene.numbers().await["identifies"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_asked_to_end_takes_its_waiting_jobs_out_again() {
+    let (scene, server) = (Scene::start(&[]).await, RedisServer::start());
+    let url = server.url();
+    let variables = [&scene.variables()[..], &[("REDIS_URL", &url)]].concat();
+    let run = Cio::start(&[&RUN[..], &["60s"]].concat(), &variables);
+    eventually("some jobs", async || {
+        (stats(&server)["counts"]["waiting"].as_u64()? > 5).then_some(())
+    })
+    .await;
+    run.signal("INT");
+    eventually("no job and no journal", async || {
+        let gone = stats(&server)["counts"]["waiting"] == 0 && scene.journals() == 0;
+        gone.then_some(())
+    })
+    .await;
+    assert_eq!(run.terminate().0, Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_threshold_of_what_is_not_measured_is_refused() {
+    let scene = Scene::start(&[]).await;
+    for (arguments, words) in [
+        (
+            &[
+                "--through",
+                "queue",
+                "--threshold",
+                "cio_track_latency: max<1",
+            ][..],
+            "--through queue measures no such thing",
+        ),
+        (
+            &["--threshold", "cio_processing_lag: max<1"],
+            "--through api measures no such thing",
+        ),
+    ] {
+        let (code, log) = scene.run(arguments);
+        assert_eq!(code, Some(2), "{log}");
+        assert!(log.contains(words), "{log}");
+    }
+}
