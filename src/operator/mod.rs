@@ -11,15 +11,18 @@ mod controller;
 mod dereference;
 mod error;
 mod events;
+mod lease;
 mod metrics;
 mod reconcile;
+mod run;
 mod status;
 #[cfg(test)]
 mod test_support;
 mod unchanged;
 mod validate;
 
-pub use controller::{Options, run};
+pub use lease::{Election, STUCK};
+pub use run::{Options, run};
 pub use validate::{Refusal, Settings, Validated, validate};
 
 /// The field manager of everything the operator applies.

@@ -76,7 +76,7 @@ fn without_the_adapter_no_api_service_is_touched() {
 fn a_value_that_the_chart_does_not_know_is_refused() {
     for value in [
         "replicaCount=2",
-        "operator.replicas=2",
+        "operator.replicas=0",
         "operator.resource.limits=1",
         "metricsApi.mode=magic",
     ] {
