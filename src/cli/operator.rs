@@ -6,7 +6,8 @@ use kube::Client;
 use prometheus::Registry;
 
 use super::CommandError;
-use crate::operator::{self, Election, Options, Settings};
+use crate::adapter::ownership::ServiceName;
+use crate::operator::{self, Election, Options, Serving, Settings};
 use crate::runtime::admin::{self, Readiness};
 use crate::runtime::pulse::Pulse;
 use crate::runtime::{http_server, shutdown};
@@ -72,6 +73,26 @@ pub(super) struct Operator {
         default_value = "cio-operator"
     )]
     identity: String,
+
+    /// The adapter's Service, whose certificate the operator makes and renews; empty where it does not.
+    #[arg(
+        long,
+        env = "CIO_ADAPTER_SERVICE",
+        value_name = "NAME",
+        default_value = "",
+        hide_default_value = true
+    )]
+    adapter_service: String,
+
+    /// The Secret for that certificate, in the Lease's namespace; it has to exist.
+    #[arg(
+        long,
+        env = "CIO_CERTIFICATE_SECRET",
+        value_name = "NAME",
+        default_value = "",
+        hide_default_value = true
+    )]
+    certificate_secret: String,
 }
 
 impl Operator {
@@ -95,6 +116,7 @@ impl Operator {
             .context("cannot find a cluster: set KUBECONFIG, or run inside a pod")?;
         let options = Options {
             election: self.election(&client),
+            serving: self.serving(&client),
             settings: Settings {
                 image: self.image,
                 image_pull_policy: self.image_pull_policy,
@@ -116,17 +138,27 @@ impl Operator {
     }
 
     fn election(&self, client: &Client) -> Option<Election> {
-        let namespace = if self.lease_namespace.is_empty() {
-            client.default_namespace()
-        } else {
-            &self.lease_namespace
-        };
-        self.leader_elect.then(|| {
-            Election::new(
-                namespace.to_owned(),
-                self.lease_name.clone(),
-                &self.identity,
-            )
+        let namespace = self.namespace(client);
+        self.leader_elect
+            .then(|| Election::new(namespace, self.lease_name.clone(), &self.identity))
+    }
+
+    fn serving(&self, client: &Client) -> Option<Serving> {
+        let named = !self.adapter_service.is_empty() && !self.certificate_secret.is_empty();
+        named.then(|| Serving {
+            service: ServiceName {
+                namespace: self.namespace(client),
+                name: self.adapter_service.clone(),
+            },
+            secret: self.certificate_secret.clone(),
         })
+    }
+
+    fn namespace(&self, client: &Client) -> String {
+        if self.lease_namespace.is_empty() {
+            client.default_namespace().to_owned()
+        } else {
+            self.lease_namespace.clone()
+        }
     }
 }

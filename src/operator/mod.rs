@@ -2,10 +2,12 @@
 //!
 //! In: watch events. Out: objects by server-side apply, status, events. `reconcile` lists the six
 //! steps, one file a step; what decides is pure, what talks to the API server is thin. It reads no
-//! Secret and no Redis; the queue's depth it hears from a sidecar.
+//! Redis (the queue's depth it hears from a sidecar), and no Secret but the one that it writes: the
+//! adapter's certificate.
 
 mod apply;
 pub mod build;
+mod certificate;
 mod conditions;
 mod controller;
 mod dereference;
@@ -21,6 +23,7 @@ mod test_support;
 mod unchanged;
 mod validate;
 
+pub use certificate::Serving;
 pub use lease::{Election, STUCK};
 pub use run::{Options, run};
 pub use validate::{Refusal, Settings, Validated, validate};

@@ -6,6 +6,7 @@ use kube::Client;
 use prometheus::Registry;
 use tokio_util::sync::CancellationToken;
 
+use super::certificate::{CertificateMetrics, Keeper, Serving};
 use super::controller;
 use super::lease::{Candidate, Election, Leadership, LeaseMetrics};
 use super::validate::Settings;
@@ -27,6 +28,8 @@ pub struct Options {
     pub election: Option<Election>,
     /// The election's sign of life.
     pub pulse: Pulse,
+    /// The adapter's certificate, where it is the operator's to keep.
+    pub serving: Option<Serving>,
 }
 
 /// Runs the controller until `stop`; `on_started` is called once the API server answered, before
@@ -47,15 +50,14 @@ pub async fn run(
     let Some(election) = options.election.clone() else {
         metrics.alone();
         let leadership = Leadership::always();
-        return controller::run(client, options, leadership, stop, on_started).await;
+        return work(client, options, leadership, stop, on_started).await;
     };
     let pulse = options.pulse.clone();
     let (mut candidate, leadership) =
         Candidate::new(client.clone(), election, Clock::system(), metrics, pulse);
     let rested = rested(stop.clone());
-    let controller = controller::run(client, options, leadership, stop, on_started);
     let outcome = tokio::select! {
-        outcome = controller => outcome,
+        outcome = work(client, options, leadership, stop, on_started) => outcome,
         // Not even the lease is touched any more.
         loss = candidate.run() => return Err(loss.into()),
         () = rested => {
@@ -65,6 +67,33 @@ pub async fn run(
     };
     candidate.release().await;
     outcome
+}
+
+/// What a leader does: the controller, and the certificate beside it.
+async fn work(
+    client: Client,
+    options: Options,
+    leadership: Leadership,
+    stop: CancellationToken,
+    on_started: impl FnOnce(),
+) -> anyhow::Result<()> {
+    let metrics = CertificateMetrics::new(&options.registry)?;
+    let keeper = options.serving.clone().map(|serving| Keeper {
+        client: leadership.fence(&client),
+        serving,
+        clock: Clock::system(),
+        metrics,
+    });
+    let kept = async {
+        match keeper {
+            Some(keeper) => keeper.run(leadership.clone()).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        outcome = controller::run(client, options, leadership.clone(), stop, on_started) => outcome,
+        () = kept => Ok(()),
+    }
 }
 
 async fn rested(stop: CancellationToken) {

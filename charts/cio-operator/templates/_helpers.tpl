@@ -91,3 +91,8 @@ readinessProbe:
   periodSeconds: 5
   timeoutSeconds: 2
 {{- end }}
+
+{{/* "true" when cert-manager makes the adapter's certificate. Values of an older release lack the question (--reuse-values). */}}
+{{- define "cio.certManager" -}}
+{{- if dig "certificate" "certManager" "enabled" false .Values.metricsApi }}true{{ end }}
+{{- end }}

@@ -27,8 +27,8 @@ fn a_killed_leader_is_followed_within_20_seconds_and_nothing_flaps() {
     stage.produce(1200);
     let before = picture(&stage);
     let first = leader();
-    let killed = Clock::system().now();
     kill_container(&system("pod", &first.pod));
+    let killed = Clock::system().now();
     // What only a leader does: objects for another pipeline.
     let another = manifest(LOAD).replace("name: events", "name: second");
     let another = another.replace("queue: {", "queue: {name: second, ");

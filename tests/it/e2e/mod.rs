@@ -4,6 +4,7 @@
 //! `make test-e2e` brings one up, installs the chart and runs them. Each has a namespace of its own.
 
 mod availability;
+mod certificates;
 mod chart;
 mod credentials;
 mod doctor;

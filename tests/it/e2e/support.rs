@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::sleep;
 use std::time::Duration;
@@ -61,6 +62,15 @@ pub(super) fn installed() {
             ],
         );
     });
+}
+
+/// Says "done" when it goes, also when the test fails: a thread that waits for it ends.
+pub(super) struct Ends<'a>(pub(super) &'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Keeps other tests from ending an operator or looking at which one leads, while it is kept.
