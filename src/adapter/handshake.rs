@@ -1,4 +1,4 @@
-//! What handshakes need, made anew whenever our certificate or the cluster's authorities change.
+//! What handshakes need, made anew whenever the cluster's authorities change.
 
 use std::sync::Arc;
 
@@ -20,12 +20,13 @@ pub enum HandshakeError {
     BelieveAuthorities(#[from] TrustError),
 }
 
-/// The configuration for the next handshake, and what keeps it up to date while it is polled.
+/// The configuration for the next handshake, and what keeps it up to date while it is polled. A
+/// changed certificate is shown without a new configuration: nobody's connection ends for it.
 ///
 /// # Errors
 /// When there is nothing to start with; later failures are logged and leave it as it was.
 pub fn configs(
-    mut certificate: watch::Receiver<Arc<CertifiedKey>>,
+    certificate: watch::Receiver<Arc<CertifiedKey>>,
     mut trust: watch::Receiver<Arc<Trust>>,
 ) -> Result<
     (
@@ -34,11 +35,11 @@ pub fn configs(
     ),
     HandshakeError,
 > {
-    let first = config(&certificate.borrow_and_update(), &trust.borrow_and_update())?;
+    let first = config(&certificate, &trust.borrow_and_update())?;
     let (sender, configs) = watch::channel(first);
     let follow = async move {
-        while changed(&mut certificate, &mut trust).await {
-            match config(&certificate.borrow_and_update(), &trust.borrow_and_update()) {
+        while trust.changed().await.is_ok() {
+            match config(&certificate, &trust.borrow_and_update()) {
                 Ok(config) => {
                     sender.send_replace(config);
                 }
@@ -49,21 +50,10 @@ pub fn configs(
     Ok((configs, follow))
 }
 
-/// Waits for a change; false when none can come any more.
-async fn changed(
-    certificate: &mut watch::Receiver<Arc<CertifiedKey>>,
-    trust: &mut watch::Receiver<Arc<Trust>>,
-) -> bool {
-    tokio::select! {
-        changed = certificate.changed() => changed.is_ok(),
-        changed = trust.changed() => changed.is_ok(),
-    }
-}
-
 fn config(
-    certificate: &Arc<CertifiedKey>,
+    certificate: &watch::Receiver<Arc<CertifiedKey>>,
     trust: &Trust,
 ) -> Result<Arc<ServerConfig>, HandshakeError> {
     let clients = trust.verifier()?;
-    Ok(tls::server_config(Arc::clone(certificate), clients)?)
+    Ok(tls::server_config(certificate.clone(), clients)?)
 }

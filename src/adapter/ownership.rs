@@ -25,7 +25,7 @@ pub(super) async fn foreign_owner(
     us: &ServiceName,
 ) -> Result<Option<String>, kube::Error> {
     let api: Api<APIService> = Api::all(client.clone());
-    for name in GROUPS.into_iter().flat_map(Group::api_services) {
+    for name in api_services() {
         let Some(found) = api.get_opt(&name).await? else {
             tracing::debug!(k8s.apiservice = name, "not created yet");
             continue;
@@ -39,6 +39,16 @@ pub(super) async fn foreign_owner(
         }
     }
     Ok(None)
+}
+
+/// The names of every `APIService` that an adapter of ours may have.
+pub fn api_services() -> impl Iterator<Item = String> {
+    GROUPS.into_iter().flat_map(Group::api_services)
+}
+
+/// Whether an `APIService` points at us.
+pub fn is_ours(found: &APIService, us: &ServiceName) -> bool {
+    foreign(found, us).is_none()
 }
 
 /// Who an `APIService` points at, when that is not us.

@@ -127,8 +127,7 @@ impl Tls {
         registry: &Registry,
     ) -> Result<Self, anyhow::Error> {
         let files = CertificateFiles { certificate, key };
-        let (_, current) = files.open().await.context("--tls-cert, --tls-key")?;
-        let certificate = Arc::clone(&current.borrow());
+        let (_, certificate) = files.open().await.context("--tls-cert, --tls-key")?;
         let config = tls::server_config(certificate, None).context("cannot serve TLS")?;
         let metrics = ConnectionMetrics {
             open: IntGauge::new("cio_simulator_connections", "TLS connections open.")?,

@@ -16,13 +16,13 @@ use kube::runtime::controller::{Config, Controller};
 use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::watcher;
 use kube::{Api, Client};
-use prometheus::Registry;
 use tokio_util::sync::CancellationToken;
 
 use super::build::MANAGED_BY_SELECTOR;
+use super::lease::Leadership;
 use super::metrics::Metrics;
 use super::reconcile::{Context, on_error, reconcile};
-use super::validate::Settings;
+use super::run::Options;
 use crate::adapter::reading;
 use crate::api::CioPipeline;
 use crate::runtime::clock::Clock;
@@ -33,22 +33,15 @@ const CONCURRENCY: u16 = 8;
 /// Events that come within this span lead to one reconcile.
 const DEBOUNCE: Duration = Duration::from_millis(500);
 
-/// What `run` needs.
-#[derive(Debug)]
-pub struct Options {
-    /// What the operator brings to every pipeline.
-    pub settings: Settings,
-    /// Where its metrics go.
-    pub registry: Registry,
-}
-
-/// Runs the controller until `stop`; `on_started` is called once the API server answered.
+/// Runs the controller until `stop`; `on_started` is called once the API server answered. While
+/// `leadership` is another process', it only watches.
 ///
 /// # Errors
 /// When the API server cannot be asked for pipelines: the CRD is missing, or the rights are.
-pub async fn run(
+pub(super) async fn run(
     client: Client,
     options: Options,
+    leadership: Leadership,
     stop: CancellationToken,
     on_started: impl FnOnce(),
 ) -> anyhow::Result<()> {
@@ -60,7 +53,8 @@ pub async fn run(
             "cannot list CioPipelines: is the CRD installed (kubectl apply -f crds/) and may this \
          service account list them?",
         )?;
-    let context = Arc::new(context(client.clone(), options)?);
+    let began = leadership.began();
+    let context = Arc::new(context(leadership.fence(&client), options, leadership)?);
     on_started();
     let owned = || watcher::Config::default().labels(MANAGED_BY_SELECTOR);
     Controller::new(pipelines, watcher::Config::default())
@@ -73,6 +67,8 @@ pub async fn run(
                 .concurrency(CONCURRENCY)
                 .debounce(DEBOUNCE),
         )
+        // What was watched while standing by is reconciled once there is the right to.
+        .reconcile_all_on(began)
         .graceful_shutdown_on(async move { stop.cancelled().await })
         .run(reconcile, on_error, context)
         .for_each(|_| std::future::ready(()))
@@ -80,7 +76,7 @@ pub async fn run(
     Ok(())
 }
 
-fn context(client: Client, options: Options) -> anyhow::Result<Context> {
+fn context(client: Client, options: Options, leadership: Leadership) -> anyhow::Result<Context> {
     let reporter = Reporter {
         controller: "cio-operator".to_owned(),
         instance: None,
@@ -93,5 +89,6 @@ fn context(client: Client, options: Options) -> anyhow::Result<Context> {
         settings: options.settings,
         metrics: Metrics::new(&options.registry)?,
         failures: Mutex::new(HashMap::new()),
+        leadership,
     })
 }

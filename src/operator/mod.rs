@@ -2,24 +2,30 @@
 //!
 //! In: watch events. Out: objects by server-side apply, status, events. `reconcile` lists the six
 //! steps, one file a step; what decides is pure, what talks to the API server is thin. It reads no
-//! Secret and no Redis; the queue's depth it hears from a sidecar.
+//! Redis (the queue's depth it hears from a sidecar), and no Secret but the one that it writes: the
+//! adapter's certificate.
 
 mod apply;
 pub mod build;
+mod certificate;
 mod conditions;
 mod controller;
 mod dereference;
 mod error;
 mod events;
+mod lease;
 mod metrics;
 mod reconcile;
+mod run;
 mod status;
 #[cfg(test)]
 mod test_support;
 mod unchanged;
 mod validate;
 
-pub use controller::{Options, run};
+pub use certificate::Serving;
+pub use lease::{Election, STUCK};
+pub use run::{Options, run};
 pub use validate::{Refusal, Settings, Validated, validate};
 
 /// The field manager of everything the operator applies.

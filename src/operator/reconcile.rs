@@ -14,6 +14,7 @@ use super::apply::apply;
 use super::build::build;
 use super::dereference::{Observed, dereference};
 use super::error::Error;
+use super::lease::Leadership;
 use super::metrics::Metrics;
 use super::validate::{Refusal, Settings, validate};
 use super::{events, status};
@@ -36,6 +37,8 @@ pub(super) struct Context {
     pub(super) metrics: Metrics,
     /// Failures in a row, by uid; success clears one, and [`MOST_FAILING`] bounds them.
     pub(super) failures: Mutex<HashMap<String, u32>>,
+    /// Whether this is the process that writes.
+    pub(super) leadership: Leadership,
 }
 
 /// More pipelines than this are not remembered as failing: they start over with the shortest wait.
@@ -48,6 +51,10 @@ pub(super) async fn reconcile(
     guarded: Arc<Guarded>,
     context: Arc<Context>,
 ) -> Result<Action, Error> {
+    if !context.leadership.holds() {
+        // Whoever takes the lease looks at every pipeline.
+        return Ok(Action::await_change());
+    }
     let started = Instant::now();
     let done = tokio::time::timeout(TIME_LIMIT, Box::pin(steps(&guarded, &context))).await;
     let outcome = done.unwrap_or_else(|_| Err(Error::TakeTooLong(TIME_LIMIT)));

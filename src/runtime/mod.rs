@@ -10,6 +10,7 @@ pub mod clock;
 pub mod http_client;
 pub mod http_server;
 pub mod logs;
+pub mod pulse;
 pub mod shutdown;
 pub mod tls;
 pub mod traces;

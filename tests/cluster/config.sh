@@ -8,6 +8,7 @@ write_config() {
   cni_config >"$RUN/cni/10-bridge.conflist"
   kubelet_config >"$RUN/kubelet.yaml"
   proxy_config >"$RUN/proxy.yaml"
+  audit_policy >"$RUN/audit.yaml"
   printf '.:53 {\n  bind %s\n  kubernetes cluster.local {\n    kubeconfig %s\n  }\n}\n' "$NODE_IP" "$PKI/admin.kubeconfig" >"$RUN/Corefile"
 }
 
@@ -77,5 +78,19 @@ mode: nftables
 clusterCIDR: 10.244.0.0/16
 hostnameOverride: node1
 conntrack: {maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeout: 0s}
+YAML
+}
+
+# Who wrote what, and when: one line a write, without its content.
+audit_policy() {
+  cat <<YAML
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- level: None
+  userGroups: ["system:nodes"]
+- level: Metadata
+  verbs: [create, update, patch, delete, deletecollection]
 YAML
 }

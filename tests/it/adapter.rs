@@ -99,6 +99,13 @@ impl Authority {
         self.sign(params)
     }
 
+    /// A serving certificate for the adapter.
+    fn serving(&self) -> Arc<CertifiedKey> {
+        let serving = self.sign(CertificateParams::new([NAME.to_owned()]).unwrap());
+        let serving = CertifiedKey::from_der(serving.chain, serving.key, &tls::provider()).unwrap();
+        Arc::new(serving)
+    }
+
     fn root(&self) -> CertificateDer<'static> {
         CertificateDer::from_pem_slice(self.pem.as_bytes()).unwrap()
     }
@@ -229,7 +236,7 @@ struct Bench {
     gate: watch::Sender<Gate>,
     pods: Arc<PodStore>,
     verdicts: Arc<Verdicts>,
-    _certificate: watch::Sender<Arc<CertifiedKey>>,
+    certificate: watch::Sender<Arc<CertifiedKey>>,
 }
 
 impl Bench {
@@ -240,9 +247,7 @@ impl Bench {
     async fn with(verdicts: Verdicts) -> Self {
         let [serving_authority, front_proxy, clients] =
             ["serving", "front-proxy-ca", "kubernetes"].map(Authority::new);
-        let serving = serving_authority.sign(CertificateParams::new([NAME.to_owned()]).unwrap());
-        let serving = CertifiedKey::from_der(serving.chain, serving.key, &tls::provider()).unwrap();
-        let (certificate_sender, certificate) = watch::channel(Arc::new(serving));
+        let (certificate_sender, certificate) = watch::channel(serving_authority.serving());
         let (trust_sender, trust) = watch::channel(trust(&front_proxy, &clients));
         let (gate_sender, gate) = watch::channel(Gate::Open);
         let (pods, verdicts) = (Arc::new(PodStore::default()), Arc::new(verdicts));
@@ -277,7 +282,7 @@ impl Bench {
             gate: gate_sender,
             pods,
             verdicts,
-            _certificate: certificate_sender,
+            certificate: certificate_sender,
         }
     }
 
@@ -286,8 +291,20 @@ impl Bench {
     }
 
     async fn connect(&self, credentials: Option<Credentials>) -> Caller {
+        let believed = [self.serving_authority.root()];
+        self.try_connect(credentials, &believed).await.unwrap()
+    }
+
+    /// As a caller that believes these authorities.
+    async fn try_connect(
+        &self,
+        credentials: Option<Credentials>,
+        believed: &[CertificateDer<'static>],
+    ) -> std::io::Result<Caller> {
         let mut roots = RootCertStore::empty();
-        roots.add(self.serving_authority.root()).unwrap();
+        for authority in believed {
+            roots.add(authority.clone()).unwrap();
+        }
         let builder = ClientConfig::builder_with_provider(tls::provider())
             .with_safe_default_protocol_versions()
             .unwrap()
@@ -300,12 +317,11 @@ impl Bench {
         let name = ServerName::try_from(NAME).unwrap();
         let tls = TlsConnector::from(Arc::new(config))
             .connect(name, tcp)
-            .await
-            .unwrap();
+            .await?;
         let (sender, connection) = http_handshake(TokioIo::new(tls)).await.unwrap();
         // How a connection ends is seen by its requests.
         tokio::spawn(async move { drop(connection.await) });
-        Caller(sender)
+        Ok(Caller(sender))
     }
 
     /// One request on a connection of its own.
@@ -444,6 +460,36 @@ async fn a_certificate_of_an_unknown_authority_is_refused_in_the_handshake() {
         .get(METRIC, &[("x-remote-user", HPA)])
         .await
         .unwrap_err();
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_fails_no_request_on_connections_old_and_new() {
+    let bench = Bench::new().await;
+    let next = Authority::new("next");
+    let both = [bench.serving_authority.root(), next.root()];
+    let ask = async |caller: &mut Caller| {
+        let answer = caller.get(METRIC, &[("x-remote-user", HPA)]).await;
+        answer
+            .map(|(code, _)| code)
+            .map_err(|error| error.to_string())
+    };
+    let mut kept = bench.connect(Some(bench.proxy())).await;
+    for round in 0..30 {
+        if round % 10 == 5 {
+            let authority = if round == 15 {
+                &bench.serving_authority
+            } else {
+                &next
+            };
+            bench.certificate.send_replace(authority.serving());
+        }
+        assert_eq!(ask(&mut kept).await, Ok(200), "kept, round {round}");
+        let mut fresh = bench.try_connect(Some(bench.proxy()), &both).await.unwrap();
+        assert_eq!(ask(&mut fresh).await, Ok(200), "fresh, round {round}");
+    }
+    // What is shown is the new one: who believes the old authority alone is not convinced.
+    let old = [bench.serving_authority.root()];
+    assert!(bench.try_connect(Some(bench.proxy()), &old).await.is_err());
 }
 
 #[tokio::test]

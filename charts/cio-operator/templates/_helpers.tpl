@@ -50,6 +50,34 @@ affinity: {{- toYaml . | nindent 2 }}
 {{- with $values.priorityClassName }}
 priorityClassName: {{ . }}
 {{- end }}
+# Spread over nodes where there are several, each revision for itself.
+topologySpreadConstraints:
+  - maxSkew: 1
+    topologyKey: kubernetes.io/hostname
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels: {{- include "cio.selectorLabels" . | nindent 8 }}
+    matchLabelKeys: [pod-template-hash]
+{{- end }}
+
+{{/* One of several pods at a time may be evicted; call with (dict "root" $ "part" "operator"). */}}
+{{- define "cio.disruptionBudget" -}}
+{{- $values := index .root.Values .part }}
+{{- if gt (int $values.replicas) 1 }}
+---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata:
+  name: {{ include "cio.fullname" .root }}-{{ .part }}
+  namespace: {{ .root.Release.Namespace }}
+  labels: {{- include "cio.labels" . | nindent 4 }}
+spec:
+  maxUnavailable: 1
+  # A pod that is not ready protects nothing.
+  unhealthyPodEvictionPolicy: AlwaysAllow
+  selector:
+    matchLabels: {{- include "cio.selectorLabels" . | nindent 6 }}
+{{- end }}
 {{- end }}
 
 {{/* Probes on the port called "http". */}}
@@ -62,4 +90,9 @@ readinessProbe:
   httpGet: {path: /readyz, port: http}
   periodSeconds: 5
   timeoutSeconds: 2
+{{- end }}
+
+{{/* "true" when cert-manager makes the adapter's certificate. Values of an older release lack the question (--reuse-values). */}}
+{{- define "cio.certManager" -}}
+{{- if dig "certificate" "certManager" "enabled" false .Values.metricsApi }}true{{ end }}
 {{- end }}

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{scope, sleep};
 use std::time::Duration;
 
-use super::support::{SOON, Stage};
+use super::support::{Ends, SOON, Stage};
 
 const SPEC: &str = "  workspace: {endpoint: 'http://simulator'}\n";
 
@@ -112,14 +112,6 @@ fn a_deleted_pipeline_leaves_the_queue_and_nothing_else() {
     };
     let left = count("wait") + count("active") + stage.finished("completed");
     assert_eq!(left, 200, "every job is still in the queue");
-}
-
-struct Ends<'a>(&'a AtomicBool);
-
-impl Drop for Ends<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
 
 fn ready_pods(stage: &Stage) -> i64 {

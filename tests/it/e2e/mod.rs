@@ -3,6 +3,8 @@
 //! Plain `cargo test` leaves these tests out, because they need a cluster:
 //! `make test-e2e` brings one up, installs the chart and runs them. Each has a namespace of its own.
 
+mod availability;
+mod certificates;
 mod chart;
 mod credentials;
 mod doctor;

@@ -3,9 +3,7 @@
 use std::thread::sleep;
 use std::time::Duration;
 
-use serde_json::Value;
-
-use super::support::{SOON, Stage, run};
+use super::support::{SOON, Stage, kill_container, operator_alone, run};
 
 #[test]
 #[ignore = "needs a cluster: make test-e2e"]
@@ -81,7 +79,7 @@ fn a_worker_killed_in_the_middle_loses_no_job() {
     stage.wait("some jobs are done", SOON, || {
         stage.finished("completed") > 50
     });
-    kill_worker(&stage.pods()[0]);
+    kill_container(&stage.pods()[0]);
     stage.wait("every job is delivered", Duration::from_mins(4), || {
         stage.finished("completed") == 1200
     });
@@ -108,6 +106,7 @@ fn a_worker_killed_in_the_middle_loses_no_job() {
 #[ignore = "needs a cluster: make test-e2e"]
 fn an_operator_restart_moves_nothing() {
     let stage = Stage::new("operator-restart", &[]);
+    let _alone = operator_alone();
     stage
         .pipeline("  workspace: {endpoint: 'http://simulator'}\n  autoscaling: {minReplicas: 3}\n");
     stage.wait_ready();
@@ -150,20 +149,4 @@ fn an_operator_restart_moves_nothing() {
     // Time for a reconcile of everything.
     sleep(Duration::from_secs(15));
     assert_eq!(picture(), before);
-}
-
-/// SIGKILL for the worker's process, past the kubelet, which would ask it to end first.
-fn kill_worker(pod: &Value) {
-    let socket =
-        std::env::var("CIO_E2E_CONTAINERD").expect("the containerd socket; run: make test-e2e");
-    let id = pod["status"]["containerStatuses"][0]["containerID"]
-        .as_str()
-        .expect("a container");
-    let id = id.trim_start_matches("containerd://");
-    run(
-        "ctr",
-        &[
-            "-a", &socket, "-n", "k8s.io", "tasks", "kill", "-s", "SIGKILL", id,
-        ],
-    );
 }

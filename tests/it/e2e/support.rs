@@ -2,7 +2,8 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -61,6 +62,37 @@ pub(super) fn installed() {
             ],
         );
     });
+}
+
+/// Says "done" when it goes, also when the test fails: a thread that waits for it ends.
+pub(super) struct Ends<'a>(pub(super) &'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Keeps other tests from ending an operator or looking at which one leads, while it is kept.
+pub(super) fn operator_alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// SIGKILL for the process of a pod's first container, past the kubelet, which would ask it to end
+/// first.
+pub(super) fn kill_container(pod: &Value) {
+    let socket =
+        std::env::var("CIO_E2E_CONTAINERD").expect("the containerd socket; run: make test-e2e");
+    let id = pod["status"]["containerStatuses"][0]["containerID"]
+        .as_str()
+        .expect("a container");
+    let id = id.trim_start_matches("containerd://");
+    let kill = ["tasks", "kill", "-s", "SIGKILL", id];
+    run(
+        "ctr",
+        &[&["-a", &socket, "-n", "k8s.io"], &kill[..]].concat(),
+    );
 }
 
 /// Waits until `reached` says yes; panics after `limit`, with what `picture` sees then.
