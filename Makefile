@@ -47,6 +47,7 @@ release: setup
 images: tools release ## build the images for the local cluster
 	@tests/cluster/images base
 	@tests/cluster/images project target/release/cio
+	@tests/cluster/images own-worker
 
 test-e2e: images ## end to end, on a real Kubernetes
 	@tests/cluster/selftest
@@ -60,4 +61,4 @@ demo-clean: ## end the demo's cluster
 	@$(CLUSTER) down
 
 clean: demo-clean
-	rm -rf .cluster target tests/node/node_modules tests/bench/node_modules tests/clients/*/node_modules examples/producer/node_modules
+	rm -rf .cluster target tests/node/node_modules tests/bench/node_modules tests/clients/*/node_modules examples/{producer,own-worker}/node_modules examples/own-worker/dist

@@ -22,6 +22,7 @@ mod loadtest;
 mod memory;
 mod metrics;
 mod odd;
+mod own_worker;
 mod plan;
 mod queue;
 mod queue_command;

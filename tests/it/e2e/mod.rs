@@ -10,6 +10,7 @@ mod lifecycle;
 mod limit;
 mod monitoring;
 mod outages;
+mod own_worker;
 mod refusals;
 mod scaling;
 mod support;
