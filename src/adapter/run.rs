@@ -39,6 +39,8 @@ pub struct Options {
     pub namespaces: Vec<String>,
     /// Our own Service, which our `APIService` objects must point at.
     pub service: ServiceName,
+    /// Where metrics go; those of the client are there already.
+    pub registry: Registry,
 }
 
 /// Where the adapter listens; the caller binds.
@@ -80,8 +82,8 @@ pub async fn run(
     listeners: Listeners,
     stop: CancellationToken,
 ) -> Result<(), AdapterError> {
-    let (registry, readiness) = (Registry::new(), Readiness::default());
-    let metrics = AdapterMetrics::new(&registry)?;
+    let readiness = Readiness::default();
+    let metrics = AdapterMetrics::new(&options.registry)?;
     let (follower, certificate) = options.certificate.open().await?;
     let sidecars = HttpClient::new(reading::CLIENT).map_err(AdapterError::MakeClient)?;
 
@@ -116,7 +118,7 @@ pub async fn run(
         clock: Clock::system(),
         metrics,
     });
-    let admin = admin::router(registry, readiness.clone());
+    let admin = admin::router(options.registry, readiness.clone());
     let last = farewell(&mut tasks, readiness, stop);
     let api = tls::server::serve(listeners.api, config, api, connections, last.clone());
     let admin = http_server::serve(listeners.admin, admin, last);

@@ -2,13 +2,12 @@
 
 use anyhow::Context;
 use clap::Args;
-use kube::Client;
 use prometheus::Registry;
 
 use super::CommandError;
 use crate::operator::{self, Options, Settings};
 use crate::runtime::admin::{self, Readiness};
-use crate::runtime::{http_server, shutdown};
+use crate::runtime::{cluster, http_server, shutdown};
 
 /// Run the controller: every `CioPipeline` becomes a worker Deployment and an HPA.
 #[derive(Debug, Args)]
@@ -46,9 +45,9 @@ impl Operator {
             .map_err(anyhow::Error::from)?;
         let router = admin::router(registry.clone(), readiness.clone());
         let admin = tokio::spawn(http_server::serve(listener, router, stop.clone()));
-        let client = Client::try_default()
+        let client = cluster::client(&registry)
             .await
-            .context("cannot find a cluster: set KUBECONFIG, or run inside a pod")?;
+            .map_err(anyhow::Error::from)?;
         let settings = Settings {
             image: self.image,
             image_pull_policy: self.image_pull_policy,

@@ -11,7 +11,7 @@ mod controller;
 mod dereference;
 mod error;
 mod events;
-mod metrics;
+pub mod metrics;
 mod reconcile;
 mod status;
 #[cfg(test)]

@@ -26,6 +26,7 @@ mod own_worker;
 mod plan;
 mod queue;
 mod queue_command;
+mod reference;
 mod render;
 mod rooms;
 mod send;
