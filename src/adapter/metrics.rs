@@ -38,6 +38,7 @@ pub struct AdapterMetrics {
     reviews: IntCounterVec,
     watch_errors: IntCounterVec,
     serving: IntGauge,
+    certificate_expiry: IntGauge,
     connections: ConnectionMetrics,
 }
 
@@ -114,6 +115,11 @@ impl AdapterMetrics {
                 "cio_adapter_serving",
                 "1 while metrics are answered, 0 while not ready or not the owner of its APIServices.",
             )?,
+            certificate_expiry: gauge(
+                registry,
+                "cio_adapter_certificate_expiry_timestamp_seconds",
+                "When the serving certificate in use expires, in seconds since the epoch.",
+            )?,
             connections: ConnectionMetrics {
                 open: gauge(
                     registry,
@@ -165,6 +171,11 @@ impl AdapterMetrics {
     /// Whether metrics are answered.
     pub(super) fn serving(&self, serving: bool) {
         self.serving.set(serving.into());
+    }
+
+    /// When the certificate in use expires, in seconds since the epoch.
+    pub(super) fn certificate_expires(&self, at: i64) {
+        self.certificate_expiry.set(at);
     }
 
     /// The metrics of the TLS server.

@@ -19,7 +19,7 @@ use super::ownership::ServiceName;
 use super::pods::PodStore;
 use super::pods::watch::PodWatch;
 use super::server::{self, Sources};
-use super::{auth, reading};
+use super::{auth, expiry, reading};
 use crate::runtime::admin::{self, Readiness};
 use crate::runtime::clock::Clock;
 use crate::runtime::http_client::HttpClient;
@@ -90,6 +90,7 @@ pub async fn run(
     // Every task ends when this is dropped, at the end of this function.
     let mut tasks = JoinSet::new();
     tasks.spawn(follower.run(stop.clone()));
+    tasks.spawn(expiry::run(certificate.clone(), metrics.clone()));
     let watches = Watches {
         client: &client,
         metrics: &metrics,

@@ -11,6 +11,7 @@
 )]
 
 mod adapter;
+mod alerts;
 mod clients;
 mod doctor;
 mod e2e;
