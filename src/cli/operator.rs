@@ -29,6 +29,10 @@ pub(super) struct Operator {
     /// Where /metrics, /healthz and /readyz are served.
     #[arg(long, env = "CIO_OPERATOR_LISTEN", default_value = "0.0.0.0:8080")]
     listen: String,
+
+    /// A namespace whose pipelines to reconcile; repeat it for more. Default: all.
+    #[arg(long, env = "CIO_OPERATOR_NAMESPACES", value_delimiter = ',')]
+    namespace: Vec<String>,
 }
 
 impl Operator {
@@ -52,7 +56,15 @@ impl Operator {
             image: self.image,
             image_pull_policy: self.image_pull_policy,
         };
-        let options = Options { settings, registry };
+        let mut namespaces = self.namespace;
+        namespaces.retain(|namespace| !namespace.is_empty());
+        namespaces.sort_unstable();
+        namespaces.dedup();
+        let options = Options {
+            settings,
+            registry,
+            namespaces,
+        };
         let run = operator::run(client, options, stop.clone(), || {
             readiness.ready();
             tracing::info!("operator started");

@@ -231,16 +231,20 @@ fn row(argument: &Arg) -> String {
     let value = argument.get_value_names().map(|names| {
         names
             .iter()
-            .map(|it| it.as_str())
+            .map(clap::builder::Str::as_str)
             .collect::<Vec<_>>()
             .join(" ")
     });
     let takes = argument
         .get_num_args()
         .is_none_or(|range| range.takes_values());
+    let short = argument
+        .get_short()
+        .map(|it| format!("-{it}, "))
+        .unwrap_or_default();
     let name = match (argument.get_long(), value.filter(|_| takes)) {
-        (Some(long), Some(value)) => format!("--{long} {value}"),
-        (Some(long), None) => format!("--{long}"),
+        (Some(long), Some(value)) => format!("{short}--{long} {value}"),
+        (Some(long), None) => format!("{short}--{long}"),
         (None, value) => value.unwrap_or_default(),
     };
     let variable = argument
