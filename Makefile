@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help check test test-hpa test-limit test-soak soak test-e2e bench tools images release demo demo-clean clean setup
+.PHONY: help check test test-hpa test-limit test-soak soak test-e2e bench tools images release demo demo-clean clean setup sbom
 
 CARGO ?= cargo
 CLUSTER := tests/cluster/cluster
@@ -43,6 +43,10 @@ tools: ## build a Kubernetes and Helm into .cluster/bin
 
 release: setup
 	$(CARGO) build --locked --release
+
+sbom: ## a CycloneDX bill of materials of the binary, for a release: cio.cdx.json
+	@command -v cargo-cyclonedx >/dev/null || $(CARGO) install --locked cargo-cyclonedx@0.5.9
+	$(CARGO) cyclonedx --format json --describe binaries --quiet
 
 images: tools release ## build the images for the local cluster
 	@tests/cluster/images base
