@@ -9,7 +9,10 @@ WORKDIR /src
 COPY Cargo.toml Cargo.lock rust-toolchain.toml ./
 COPY src src
 COPY tests/it/main.rs tests/it/main.rs
-RUN cargo build --release --locked --bin cio && cp target/release/cio /cio
+# The binary holds the list of what it was built from: `cargo audit bin` and image scanners read it.
+RUN cargo install --locked cargo-auditable@0.7.7 \
+  && cargo auditable build --release --locked --bin cio \
+  && cp target/release/cio /cio
 
 FROM ${BINARY} AS binary
 

@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help check test test-hpa test-limit test-soak soak test-e2e bench tools images release demo demo-clean clean setup
+.PHONY: help check test test-hpa test-limit test-soak soak test-e2e bench tools images release demo demo-clean clean setup sbom
 
 CARGO ?= cargo
 CLUSTER := tests/cluster/cluster
@@ -45,9 +45,14 @@ tools: ## build a Kubernetes and Helm into .cluster/bin
 release: setup
 	$(CARGO) build --locked --release
 
+sbom: ## a CycloneDX bill of materials of the binary, for a release: cio.cdx.json
+	@command -v cargo-cyclonedx >/dev/null || $(CARGO) install --locked cargo-cyclonedx@0.5.9
+	$(CARGO) cyclonedx --format json --describe binaries --quiet
+
 images: tools release ## build the images for the local cluster
 	@tests/cluster/images base
 	@tests/cluster/images project target/release/cio
+	@tests/cluster/images own-worker
 
 test-e2e: images ## end to end, on a real Kubernetes
 	@tests/cluster/selftest
@@ -61,4 +66,4 @@ demo-clean: ## end the demo's cluster
 	@$(CLUSTER) down
 
 clean: demo-clean
-	rm -rf .cluster target tests/node/node_modules tests/bench/node_modules tests/clients/*/node_modules examples/producer/node_modules
+	rm -rf .cluster target tests/node/node_modules tests/bench/node_modules tests/clients/*/node_modules examples/{producer,own-worker}/node_modules examples/own-worker/dist

@@ -13,6 +13,19 @@ const DURATIONS: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0, 
 /// Upper bounds in seconds; a reading older than 30 is not used.
 const AGES: [f64; 6] = [1.0, 2.0, 5.0, 10.0, 20.0, 30.0];
 
+/// What asking a sidecar can come to. Each is a series from the start, so that an increase from
+/// nothing is seen.
+const RESULTS: [&str; 6] = [
+    "ok",
+    "NoReadySidecar",
+    "SidecarUnreachable",
+    "InvalidAnswer",
+    "DepthUnknown",
+    "StaleReading",
+];
+/// What a review can come to.
+const REVIEWS: [&str; 3] = ["allowed", "denied", "failed"];
+
 /// The adapter's own metrics, cheap to clone.
 #[derive(Debug, Clone)]
 pub struct AdapterMetrics {
@@ -20,9 +33,12 @@ pub struct AdapterMetrics {
     duration: Histogram,
     readings: IntCounterVec,
     freshness: Histogram,
+    answers: IntCounterVec,
+    answer_age: Histogram,
     reviews: IntCounterVec,
     watch_errors: IntCounterVec,
     serving: IntGauge,
+    certificate_expiry: IntGauge,
     connections: ConnectionMetrics,
 }
 
@@ -46,6 +62,7 @@ impl AdapterMetrics {
                 "cio_adapter_requests_total",
                 "API requests answered.",
                 "code",
+                &["200"],
             )?,
             duration: histogram(
                 registry,
@@ -58,6 +75,7 @@ impl AdapterMetrics {
                 "cio_adapter_readings_total",
                 "Depths asked of sidecars: ok, or the reason why it is not known.",
                 "result",
+                &RESULTS,
             )?,
             freshness: histogram(
                 registry,
@@ -65,22 +83,42 @@ impl AdapterMetrics {
                 "Age of a depth when its sidecar told it.",
                 &AGES,
             )?,
+            answers: counters(
+                registry,
+                "cio_adapter_answers_total",
+                "Pipelines answered about: ok, or the reason why the depth was left out.",
+                "result",
+                &RESULTS,
+            )?,
+            answer_age: histogram(
+                registry,
+                "cio_adapter_answer_age_seconds",
+                "Age of a depth when it was answered with.",
+                &AGES,
+            )?,
             reviews: counters(
                 registry,
                 "cio_adapter_reviews_total",
                 "TokenReviews and SubjectAccessReviews made: allowed, denied or failed.",
                 "result",
+                &REVIEWS,
             )?,
             watch_errors: counters(
                 registry,
                 "cio_adapter_watch_errors_total",
                 "Interruptions of a watch; each is retried.",
                 "watch",
+                &["authentication", "pods"],
             )?,
             serving: gauge(
                 registry,
                 "cio_adapter_serving",
                 "1 while metrics are answered, 0 while not ready or not the owner of its APIServices.",
+            )?,
+            certificate_expiry: gauge(
+                registry,
+                "cio_adapter_certificate_expiry_timestamp_seconds",
+                "When the serving certificate in use expires, in seconds since the epoch.",
             )?,
             connections: ConnectionMetrics {
                 open: gauge(
@@ -107,15 +145,12 @@ impl AdapterMetrics {
 
     /// A sidecar was asked.
     pub(super) fn reading(&self, outcome: &Result<Reading, Unknown>, now: Timestamp) {
-        let result = match outcome {
-            Ok(reading) => {
-                let age = now.duration_since(reading.read_at).as_secs_f64();
-                self.freshness.observe(age.max(0.0));
-                "ok"
-            }
-            Err(unknown) => unknown.reason(),
-        };
-        self.readings.with_label_values(&[result]).inc();
+        count(&self.readings, &self.freshness, outcome, now);
+    }
+
+    /// A pipeline's depth was answered with, or left out.
+    pub(super) fn answered(&self, outcome: &Result<Reading, Unknown>, now: Timestamp) {
+        count(&self.answers, &self.answer_age, outcome, now);
     }
 
     /// The API server was asked about a caller.
@@ -138,10 +173,32 @@ impl AdapterMetrics {
         self.serving.set(serving.into());
     }
 
+    /// When the certificate in use expires, in seconds since the epoch.
+    pub(super) fn certificate_expires(&self, at: i64) {
+        self.certificate_expiry.set(at);
+    }
+
     /// The metrics of the TLS server.
     pub(super) fn connections(&self) -> ConnectionMetrics {
         self.connections.clone()
     }
+}
+
+fn count(
+    results: &IntCounterVec,
+    ages: &Histogram,
+    outcome: &Result<Reading, Unknown>,
+    now: Timestamp,
+) {
+    let result = match outcome {
+        Ok(reading) => {
+            let age = now.duration_since(reading.read_at).as_secs_f64();
+            ages.observe(age.max(0.0));
+            "ok"
+        }
+        Err(unknown) => unknown.reason(),
+    };
+    results.with_label_values(&[result]).inc();
 }
 
 fn register<C>(registry: &Registry, collector: C) -> prometheus::Result<C>
@@ -157,11 +214,13 @@ fn counters(
     name: &str,
     help: &str,
     label: &str,
+    known: &[&str],
 ) -> prometheus::Result<IntCounterVec> {
-    register(
-        registry,
-        IntCounterVec::new(Opts::new(name, help), &[label])?,
-    )
+    let counters = IntCounterVec::new(Opts::new(name, help), &[label])?;
+    for value in known {
+        counters.with_label_values(&[value]);
+    }
+    register(registry, counters)
 }
 
 fn gauge(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntGauge> {

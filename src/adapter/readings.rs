@@ -59,9 +59,11 @@ impl Readings {
             .cache
             .get(pipeline.clone(), async { (fetch.await, KEEP) });
         // Also those who wait for another's fetch wait no longer than this.
-        tokio::time::timeout(LIMIT, answer)
+        let outcome = tokio::time::timeout(LIMIT, answer)
             .await
-            .unwrap_or_else(|_| Err(out_of_time()))
+            .unwrap_or_else(|_| Err(out_of_time()));
+        self.metrics.answered(&outcome, self.clock.now());
+        outcome
     }
 
     async fn fetch(

@@ -19,7 +19,7 @@ use super::ownership::ServiceName;
 use super::pods::PodStore;
 use super::pods::watch::PodWatch;
 use super::server::{self, Sources};
-use super::{auth, reading};
+use super::{auth, expiry, reading};
 use crate::runtime::admin::{self, Readiness};
 use crate::runtime::clock::Clock;
 use crate::runtime::http_client::HttpClient;
@@ -39,6 +39,8 @@ pub struct Options {
     pub namespaces: Vec<String>,
     /// Our own Service, which our `APIService` objects must point at.
     pub service: ServiceName,
+    /// Where metrics go; those of the client are there already.
+    pub registry: Registry,
 }
 
 /// Where the adapter listens; the caller binds.
@@ -80,14 +82,15 @@ pub async fn run(
     listeners: Listeners,
     stop: CancellationToken,
 ) -> Result<(), AdapterError> {
-    let (registry, readiness) = (Registry::new(), Readiness::default());
-    let metrics = AdapterMetrics::new(&registry)?;
+    let readiness = Readiness::default();
+    let metrics = AdapterMetrics::new(&options.registry)?;
     let (follower, certificate) = options.certificate.open().await?;
     let sidecars = HttpClient::new(reading::CLIENT).map_err(AdapterError::MakeClient)?;
 
     // Every task ends when this is dropped, at the end of this function.
     let mut tasks = JoinSet::new();
     tasks.spawn(follower.run(stop.clone()));
+    tasks.spawn(expiry::run(certificate.clone(), metrics.clone()));
     let watches = Watches {
         client: &client,
         metrics: &metrics,
@@ -116,7 +119,7 @@ pub async fn run(
         clock: Clock::system(),
         metrics,
     });
-    let admin = admin::router(registry, readiness.clone());
+    let admin = admin::router(options.registry, readiness.clone());
     let last = farewell(&mut tasks, readiness, stop);
     let api = tls::server::serve(listeners.api, config, api, connections, last.clone());
     let admin = http_server::serve(listeners.admin, admin, last);

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
+use prometheus::Registry;
 
 use super::CommandError;
 use crate::adapter::ownership::ServiceName;
 use crate::adapter::{self, Listeners, Options};
 use crate::runtime::tls::files::CertificateFiles;
-use crate::runtime::{http_server, shutdown};
+use crate::runtime::{cluster, http_server, shutdown};
 
 /// Serve custom.metrics.k8s.io: every worker pod's share of its queue, for the HPA.
 #[derive(Debug, Args)]
@@ -50,9 +51,10 @@ pub(super) struct Adapter {
 impl Adapter {
     pub(super) async fn run(self) -> Result<(), CommandError> {
         let stop = shutdown::on_signals().context("cannot handle signals")?;
-        let client = kube::Client::try_default()
+        let registry = Registry::new();
+        let client = cluster::client(&registry)
             .await
-            .context("cannot find the cluster; run in a pod, or set KUBECONFIG")?;
+            .map_err(anyhow::Error::from)?;
         let listeners = Listeners {
             api: http_server::bind(&self.listen).await.context("--listen")?,
             admin: http_server::bind(&self.metrics_listen)
@@ -69,6 +71,7 @@ impl Adapter {
                 key: self.tls_key,
             },
             namespaces,
+            registry,
             service: ServiceName {
                 namespace: self.service_namespace,
                 name: self.service,

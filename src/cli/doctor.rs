@@ -28,6 +28,10 @@ pub(super) struct Doctor {
     #[arg(short, long, value_name = "NAMESPACE")]
     namespace: Option<String>,
 
+    /// Look at the cluster and the metrics API alone: neither at a Redis nor at a workspace.
+    #[arg(long, conflicts_with = "cio-pipeline")]
+    cluster_only: bool,
+
     #[command(flatten)]
     redis: RedisSettings,
 
@@ -62,6 +66,7 @@ impl Doctor {
             keys: self.queue.keys(),
             pipeline: self.cio_pipeline,
             namespace: self.namespace,
+            cluster_only: self.cluster_only,
             workspace,
             clock: Clock::system(),
         })

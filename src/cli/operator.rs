@@ -10,7 +10,7 @@ use crate::adapter::ownership::ServiceName;
 use crate::operator::{self, Election, Options, Serving, Settings};
 use crate::runtime::admin::{self, Readiness};
 use crate::runtime::pulse::Pulse;
-use crate::runtime::{http_server, shutdown};
+use crate::runtime::{cluster, http_server, shutdown};
 
 /// Run the controller: every `CioPipeline` becomes a worker Deployment and an HPA.
 #[derive(Debug, Args)]
@@ -93,6 +93,10 @@ pub(super) struct Operator {
         hide_default_value = true
     )]
     certificate_secret: String,
+
+    /// A namespace whose pipelines to reconcile; repeat it for more. Default: all.
+    #[arg(long, env = "CIO_OPERATOR_NAMESPACES", value_delimiter = ',')]
+    namespace: Vec<String>,
 }
 
 impl Operator {
@@ -111,9 +115,13 @@ impl Operator {
         let watched = self.leader_elect.then(|| pulse.clone());
         let router = admin::router_with_pulse(registry.clone(), readiness.clone(), watched);
         let admin = tokio::spawn(http_server::serve(listener, router, stop.clone()));
-        let client = Client::try_default()
+        let client = cluster::client(&registry)
             .await
-            .context("cannot find a cluster: set KUBECONFIG, or run inside a pod")?;
+            .map_err(anyhow::Error::from)?;
+        let mut namespaces = self.namespace.clone();
+        namespaces.retain(|namespace| !namespace.is_empty());
+        namespaces.sort_unstable();
+        namespaces.dedup();
         let options = Options {
             election: self.election(&client),
             serving: self.serving(&client),
@@ -122,6 +130,7 @@ impl Operator {
                 image_pull_policy: self.image_pull_policy,
             },
             registry,
+            namespaces,
             pulse,
         };
         let run = operator::run(client, options, stop.clone(), || {

@@ -18,6 +18,14 @@ use crate::runtime::http_client::{Answer, TransportError};
 const SECONDS: [f64; 11] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0,
 ];
+/// Each is a series from the start, so that an increase from nothing is seen.
+const STATUS_CLASSES: [&str; 8] = [
+    "2xx", "207", "3xx", "429", "4xx", "5xx", "timeout", "broken",
+];
+/// Of [`Kind`], and of jobs that are neither.
+const KINDS: [&str; 3] = ["identify", "track", "unknown"];
+/// Of [`Outcome`].
+const OUTCOMES: [&str; 5] = ["delivered", "rejected", "failed", "held", "returned"];
 const LAG_SECONDS: [f64; 10] = [
     0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0,
 ];
@@ -58,7 +66,7 @@ impl DeliveryMetrics {
     /// # Errors
     /// When one of the names is taken in `registry`.
     pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
-        Ok(Self {
+        let metrics = Self {
             requests: counters(
                 registry,
                 "cio_delivery_requests_total",
@@ -93,7 +101,24 @@ impl DeliveryMetrics {
             )?,
             circuit: CircuitMetrics::new(registry, Clock::system())?,
             limit: LimitMetrics::new(registry)?,
-        })
+        };
+        metrics.begin();
+        Ok(metrics)
+    }
+
+    /// Every series that there can be, at 0.
+    fn begin(&self) {
+        for class in STATUS_CLASSES {
+            self.requests.with_label_values(&[class]);
+        }
+        for kind in [Kind::Identify, Kind::Track] {
+            self.lag.with_label_values(&[kind.as_str()]);
+        }
+        for kind in KINDS {
+            for outcome in OUTCOMES {
+                self.jobs.with_label_values(&[kind, outcome]);
+            }
+        }
     }
 
     pub(super) fn request(

@@ -24,6 +24,8 @@ pub struct Request {
     pub pipeline: Option<String>,
     /// Its namespace; else that of the kubeconfig's context.
     pub namespace: Option<String>,
+    /// Neither Redis nor workspace.
+    pub cluster_only: bool,
     /// Redis, where it was given.
     pub redis: Option<RedisSource>,
     /// Redis, where nobody gave it and there is no pipeline.
@@ -60,6 +62,7 @@ struct Subject {
 pub async fn examine(request: Request) -> Vec<Check> {
     let mut checks = Vec::new();
     let clock = request.clock.clone();
+    let cluster_only = request.cluster_only;
     let subject = match Client::try_default().await {
         Ok(client) => in_cluster(&client, request, &mut checks).await,
         Err(error) => {
@@ -68,7 +71,7 @@ pub async fn examine(request: Request) -> Vec<Check> {
             Some(without_cluster(request))
         }
     };
-    if let Some(subject) = subject {
+    if let Some(subject) = subject.filter(|_| !cluster_only) {
         let redis = look_at_redis(&subject, &clock, &mut checks).await;
         look_at_workspace(&subject, &clock, &mut checks).await;
         if let (Some((redis, now_ms)), Ok(workspace)) = (redis, &subject.workspace) {

@@ -11,11 +11,11 @@ use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::ListParams;
-use kube::core::DeserializeGuard;
+use kube::core::{DeserializeGuard, NamespaceResourceScope};
 use kube::runtime::controller::{Config, Controller};
 use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::watcher;
-use kube::{Api, Client};
+use kube::{Api, Client, Resource};
 use tokio_util::sync::CancellationToken;
 
 use super::build::MANAGED_BY_SELECTOR;
@@ -45,35 +45,76 @@ pub(super) async fn run(
     stop: CancellationToken,
     on_started: impl FnOnce(),
 ) -> anyhow::Result<()> {
-    let pipelines = Api::<DeserializeGuard<CioPipeline>>::all(client.clone());
-    pipelines
-        .list(&ListParams::default().limit(1))
-        .await
-        .context(
-            "cannot list CioPipelines: is the CRD installed (kubectl apply -f crds/) and may this \
-         service account list them?",
-        )?;
-    let began = leadership.began();
+    let scopes = scopes(&client, &options.namespaces);
+    for scope in &scopes {
+        let pipelines: Api<DeserializeGuard<CioPipeline>> = scope.api();
+        pipelines
+            .list(&ListParams::default().limit(1))
+            .await
+            .context(
+                "cannot list CioPipelines: is the CRD installed (kubectl apply -f crds/) and may \
+                 this service account list them?",
+            )?;
+    }
     let context = Arc::new(context(leadership.fence(&client), options, leadership)?);
     on_started();
+    let controllers = scopes
+        .iter()
+        .map(|scope| control(scope, Arc::clone(&context), stop.clone()));
+    futures::future::join_all(controllers).await;
+    Ok(())
+}
+
+/// A namespace, or all of them.
+struct Scope {
+    client: Client,
+    namespace: Option<String>,
+}
+
+impl Scope {
+    fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType: Default>,
+    {
+        let client = self.client.clone();
+        match &self.namespace {
+            Some(namespace) => Api::namespaced(client, namespace),
+            None => Api::all(client),
+        }
+    }
+}
+
+fn scopes(client: &Client, namespaces: &[String]) -> Vec<Scope> {
+    let scope = |namespace| Scope {
+        client: client.clone(),
+        namespace,
+    };
+    if namespaces.is_empty() {
+        return vec![scope(None)];
+    }
+    let namespaces = namespaces.iter().cloned().map(Some);
+    namespaces.map(scope).collect()
+}
+
+/// The controller of one scope, until `stop`.
+async fn control(scope: &Scope, context: Arc<Context>, stop: CancellationToken) {
     let owned = || watcher::Config::default().labels(MANAGED_BY_SELECTOR);
-    Controller::new(pipelines, watcher::Config::default())
-        .owns(Api::<Deployment>::all(client.clone()), owned())
-        .owns(Api::<HorizontalPodAutoscaler>::all(client.clone()), owned())
-        .owns(Api::<PodDisruptionBudget>::all(client.clone()), owned())
-        .owns(Api::<ServiceAccount>::all(client), owned())
+    Controller::new(scope.api(), watcher::Config::default())
+        .owns(scope.api::<Deployment>(), owned())
+        .owns(scope.api::<HorizontalPodAutoscaler>(), owned())
+        .owns(scope.api::<PodDisruptionBudget>(), owned())
+        .owns(scope.api::<ServiceAccount>(), owned())
         .with_config(
             Config::default()
                 .concurrency(CONCURRENCY)
                 .debounce(DEBOUNCE),
         )
         // What was watched while standing by is reconciled once there is the right to.
-        .reconcile_all_on(began)
+        .reconcile_all_on(context.leadership.began())
         .graceful_shutdown_on(async move { stop.cancelled().await })
         .run(reconcile, on_error, context)
         .for_each(|_| std::future::ready(()))
         .await;
-    Ok(())
 }
 
 fn context(client: Client, options: Options, leadership: Leadership) -> anyhow::Result<Context> {

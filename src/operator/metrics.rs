@@ -1,38 +1,163 @@
 //! What the operator says of itself.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use prometheus::{Histogram, HistogramOpts, IntCounterVec, Opts, Registry};
+use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGauge, Opts, Registry};
+use tokio::time::Instant;
+
+/// What a reconcile can come to: each is a series from the start, so that an increase from nothing
+/// is seen.
+const RESULTS: [&str; 9] = [
+    "ok",
+    "refused",
+    "deleted",
+    "invalid_resource",
+    "read",
+    "write",
+    "await_collection",
+    "timeout",
+    "serialize",
+];
+/// Upper bounds in seconds; after a minute a reconcile is given up.
+const DURATIONS: [f64; 9] = [0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 15.0, 60.0];
+/// Upper bounds in seconds.
+const LATENESS: [f64; 8] = [0.1, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0];
+/// More pipelines than this are not remembered as due.
+const MOST_DUE: usize = 16_384;
 
 /// The operator's metrics.
 #[derive(Debug, Clone)]
-pub(super) struct Metrics {
+pub struct Metrics {
     reconciles: IntCounterVec,
     duration: Histogram,
+    in_flight: IntGauge,
+    lateness: Histogram,
+    /// When a pipeline's turn was planned, by uid.
+    due: Arc<Mutex<HashMap<String, Instant>>>,
+}
+
+/// A reconcile under way, until it is dropped.
+#[derive(Debug)]
+pub(super) struct InFlight(IntGauge);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 impl Metrics {
     /// Registers everything.
-    pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+    ///
+    /// # Errors
+    /// When `registry` has one of the names already.
+    pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
         let reconciles = IntCounterVec::new(
             Opts::new("cio_operator_reconciles_total", "Reconciles by result."),
             &["result"],
         )?;
-        let duration = Histogram::with_opts(HistogramOpts::new(
-            "cio_operator_reconcile_duration_seconds",
-            "How long a reconcile takes.",
-        ))?;
+        for result in RESULTS {
+            reconciles.with_label_values(&[result]);
+        }
         registry.register(Box::new(reconciles.clone()))?;
-        registry.register(Box::new(duration.clone()))?;
+        let in_flight = IntGauge::new(
+            "cio_operator_reconciles_in_flight",
+            "Reconciles under way, of at most 8; while it stays at 8, pipelines wait for their turn.",
+        )?;
+        registry.register(Box::new(in_flight.clone()))?;
         Ok(Self {
             reconciles,
-            duration,
+            duration: histogram(
+                registry,
+                "cio_operator_reconcile_duration_seconds",
+                "How long a reconcile takes.",
+                &DURATIONS,
+            )?,
+            in_flight,
+            lateness: histogram(
+                registry,
+                "cio_operator_reconcile_lateness_seconds",
+                "How much later than planned a pipeline's turn came: the length of the queue, as time.",
+                &LATENESS,
+            )?,
+            due: Arc::default(),
         })
     }
 
-    /// Counts one reconcile; `result` is `ok`, `refused` or an error's category.
+    /// A pipeline's turn has come.
+    pub(super) fn begin(&self, uid: &str) -> InFlight {
+        let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        // An event may bring the turn before its time; then nothing waited.
+        if let Some(late) = due
+            .remove(uid)
+            .and_then(|due| Instant::now().checked_duration_since(due))
+        {
+            self.lateness.observe(late.as_secs_f64());
+        }
+        self.in_flight.inc();
+        InFlight(self.in_flight.clone())
+    }
+
+    /// When a pipeline is looked at again, if it is without an event.
+    pub(super) fn next(&self, uid: String, after: Option<Duration>) {
+        let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(after) = after.filter(|_| due.len() < MOST_DUE) {
+            due.insert(uid, Instant::now() + after);
+        }
+    }
+
+    /// Counts one reconcile; `result` is `ok`, `refused`, `deleted` or an error's category.
     pub(super) fn reconciled(&self, result: &'static str, took: Duration) {
         self.reconciles.with_label_values(&[result]).inc();
         self.duration.observe(took.as_secs_f64());
+    }
+}
+
+fn histogram(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    buckets: &[f64],
+) -> Result<Histogram, prometheus::Error> {
+    let histogram = Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))?;
+    registry.register(Box::new(histogram.clone()))?;
+    Ok(histogram)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RESYNC: Duration = Duration::from_secs(10);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_turn_that_came_late_is_measured_and_one_before_its_time_is_not() {
+        let metrics = Metrics::new(&Registry::new()).unwrap();
+        metrics.next("a".to_owned(), Some(RESYNC));
+        tokio::time::advance(RESYNC / 2).await;
+        drop(metrics.begin("a"));
+        assert_eq!(metrics.lateness.get_sample_count(), 0);
+        metrics.next("a".to_owned(), Some(RESYNC));
+        tokio::time::advance(RESYNC + Duration::from_secs(3)).await;
+        drop(metrics.begin("a"));
+        assert_eq!(metrics.lateness.get_sample_count(), 1);
+        assert!((metrics.lateness.get_sample_sum() - 3.0).abs() < 1e-6);
+        drop(metrics.begin("a"));
+        assert_eq!(
+            metrics.lateness.get_sample_count(),
+            1,
+            "nothing was planned"
+        );
+    }
+
+    #[test]
+    fn a_reconcile_is_in_flight_until_it_ends() {
+        let metrics = Metrics::new(&Registry::new()).unwrap();
+        let (one, other) = (metrics.begin("a"), metrics.begin("b"));
+        assert_eq!(metrics.in_flight.get(), 2);
+        drop((one, other));
+        assert_eq!(metrics.in_flight.get(), 0);
     }
 }

@@ -14,7 +14,7 @@ mod dereference;
 mod error;
 mod events;
 mod lease;
-mod metrics;
+pub mod metrics;
 mod reconcile;
 mod run;
 mod status;

@@ -56,6 +56,8 @@ pub(super) async fn reconcile(
         return Ok(Action::await_change());
     }
     let started = Instant::now();
+    let uid = guarded.meta().uid.clone().unwrap_or_default();
+    let _in_flight = context.metrics.begin(&uid);
     let done = tokio::time::timeout(TIME_LIMIT, Box::pin(steps(&guarded, &context))).await;
     let outcome = done.unwrap_or_else(|_| Err(Error::TakeTooLong(TIME_LIMIT)));
     let result = match &outcome {
@@ -65,6 +67,7 @@ pub(super) async fn reconcile(
     context.metrics.reconciled(result, started.elapsed());
     outcome.map(|reconciled| {
         forget_failures(&context, &guarded);
+        context.metrics.next(uid, reconciled.comes_back());
         reconciled.action()
     })
 }
@@ -87,9 +90,15 @@ impl Reconciled {
     }
 
     fn action(self) -> Action {
+        self.comes_back()
+            .map_or_else(Action::await_change, Action::requeue)
+    }
+
+    /// After how long it is looked at again, whatever happens.
+    fn comes_back(self) -> Option<Duration> {
         match self {
-            Self::Applied | Self::Refused => Action::requeue(RESYNC),
-            Self::Leaving => Action::await_change(),
+            Self::Applied | Self::Refused => Some(RESYNC),
+            Self::Leaving => None,
         }
     }
 }

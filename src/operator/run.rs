@@ -24,6 +24,8 @@ pub struct Options {
     pub settings: Settings,
     /// Where its metrics go.
     pub registry: Registry,
+    /// The namespaces whose pipelines are its own; none means all, by one watch of each kind.
+    pub namespaces: Vec<String>,
     /// How one of several is chosen to write; none for one that runs alone.
     pub election: Option<Election>,
     /// The election's sign of life.

@@ -11,6 +11,7 @@
 )]
 
 mod adapter;
+mod alerts;
 mod clients;
 mod doctor;
 mod e2e;
@@ -22,9 +23,11 @@ mod loadtest;
 mod memory;
 mod metrics;
 mod odd;
+mod own_worker;
 mod plan;
 mod queue;
 mod queue_command;
+mod reference;
 mod render;
 mod report;
 mod rooms;

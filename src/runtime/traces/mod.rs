@@ -34,8 +34,12 @@ pub struct TraceCounters {
 }
 
 impl TraceCounters {
+    /// All of them at 0.
+    ///
+    /// # Errors
+    /// Never, for the names are as they should be.
     #[cfg(feature = "otel")]
-    fn new() -> Result<Self, prometheus::Error> {
+    pub fn new() -> Result<Self, prometheus::Error> {
         Ok(Self {
             exported: IntCounter::new(
                 "cio_traces_exported_spans_total",

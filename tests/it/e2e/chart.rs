@@ -6,8 +6,15 @@ use super::support::{run, try_run};
 
 const CHART: &str = "charts/cio-operator";
 
-fn template(arguments: &[&str]) -> Vec<Value> {
-    let base = ["template", "cio", CHART, "--namespace", "cio-system"];
+pub(super) fn template(arguments: &[&str]) -> Vec<Value> {
+    let base = [
+        "template",
+        "cio",
+        CHART,
+        "--namespace",
+        "cio-system",
+        "--skip-tests",
+    ];
     let text = run("helm", &[&base[..], arguments].concat());
     text.split("\n---\n")
         .filter(|document| {

@@ -1,9 +1,9 @@
 //! A real Prometheus scrapes the sidecars, and its own tool likes their text.
 
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
+use tempfile::TempDir;
 
 use super::support::{SOON, Stage, run, try_run};
 
@@ -20,82 +20,93 @@ fn prometheus_scrapes_the_sidecars() {
     stage.produce(300);
     let pods = stage.pods();
     for pod in &pods {
-        let text = metrics_of(&stage, pod);
-        let checked = try_run("promtool", &["check", "metrics"], Some(&text));
-        let complaints = String::from_utf8_lossy(&checked.stderr).into_owned();
-        assert!(
-            checked.status.success() && complaints.is_empty(),
-            "{complaints}\n{text}"
-        );
+        linted_metrics(pod, 9100);
     }
-    let folder = tempfile::tempdir().expect("a folder");
-    let _prometheus = Prometheus::start(folder.path(), &pods);
+    let targets: Vec<String> = pods.iter().map(|pod| address(pod, 9100)).collect();
+    let targets = format!("[{{targets: [{}]}}]", targets.join(", "));
+    let prometheus = Prometheus::start(19090, &targets);
     stage.wait("Prometheus has the depth from both pods", SOON, || {
-        let found = query("cio_queue_depth{pipeline=\"events\"} > 100");
+        let found = prometheus.query("cio_queue_depth{pipeline=\"events\"} > 100");
         found.len() == pods.len()
     });
-    let found = query("bullmq_job_count{queue=\"cio-events\",state=\"waiting\"}");
+    let found = prometheus.query("bullmq_job_count{queue=\"cio-events\",state=\"waiting\"}");
     assert_eq!(found.len(), pods.len());
 }
 
-fn metrics_of(stage: &Stage, pod: &Value) -> String {
-    let name = pod["metadata"]["name"].as_str().expect("a name");
-    let namespace = &stage.namespace;
-    let path = format!("/api/v1/namespaces/{namespace}/pods/{name}:9100/proxy/metrics");
-    run("kubectl", &["get", "--raw", &path])
+/// Where a pod listens, as Prometheus' configuration has it.
+pub(super) fn address(pod: &Value, port: u16) -> String {
+    let ip = pod["status"]["podIP"].as_str().expect("an address");
+    format!("'{ip}:{port}'")
+}
+
+/// What a pod serves at `/metrics`, after promtool has found nothing wrong with it.
+pub(super) fn linted_metrics(pod: &Value, port: u16) -> String {
+    let field = |name: &str| pod["metadata"][name].as_str().expect("a name").to_owned();
+    let (namespace, name) = (field("namespace"), field("name"));
+    let path = format!("/api/v1/namespaces/{namespace}/pods/{name}:{port}/proxy/metrics");
+    let text = run("kubectl", &["get", "--raw", &path]);
+    let checked = try_run("promtool", &["check", "metrics"], Some(&text));
+    let complaints = String::from_utf8_lossy(&checked.stderr).into_owned();
+    assert!(
+        checked.status.success() && complaints.is_empty(),
+        "{complaints}\n{text}"
+    );
+    text
 }
 
 /// Debian's Prometheus, beside the node. It is built without Kubernetes discovery: the pods'
 /// addresses are written into its configuration.
-struct Prometheus(Child);
+pub(super) struct Prometheus {
+    child: Child,
+    port: u16,
+    _folder: TempDir,
+}
 
 impl Prometheus {
-    fn start(folder: &Path, pods: &[Value]) -> Self {
-        let targets: Vec<String> = pods
-            .iter()
-            .map(|pod| {
-                format!(
-                    "'{}:9100'",
-                    pod["status"]["podIP"].as_str().expect("an address")
-                )
-            })
-            .collect();
-        let config = format!(
-            "global: {{scrape_interval: 1s}}\nscrape_configs:\n- job_name: sidecars\n  \
-             static_configs: [{{targets: [{}]}}]\n",
-            targets.join(", ")
+    /// Scrapes `targets`, a list of `static_configs` in YAML's flow style, every second.
+    pub(super) fn start(port: u16, targets: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let rules = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/charts/cio-operator/files/alerts.yaml"
         );
-        let file = folder.join("prometheus.yml");
+        let config = format!(
+            "global: {{scrape_interval: 1s}}\nrule_files: ['{rules}']\nscrape_configs:\n\
+             - job_name: pods\n  honor_labels: true\n  static_configs: {targets}\n"
+        );
+        let file = folder.path().join("prometheus.yml");
         std::fs::write(&file, config).expect("written");
         let child = Command::new("prometheus")
             .arg(format!("--config.file={}", file.display()))
-            .arg(format!("--storage.tsdb.path={}", folder.display()))
-            .arg("--web.listen-address=127.0.0.1:19090")
+            .arg(format!("--storage.tsdb.path={}", folder.path().display()))
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
             .stderr(Stdio::null())
             .spawn()
             .expect("prometheus runs; run: make test-e2e");
-        Self(child)
+        Self {
+            child,
+            port,
+            _folder: folder,
+        }
     }
-}
 
-fn query(query: &str) -> Vec<Value> {
-    let query = format!("query={query}");
-    let url = "http://127.0.0.1:19090/api/v1/query";
-    let output = try_run(
-        "curl",
-        &["-sS", "-G", url, "--data-urlencode", &query],
-        None,
-    );
-    let reply: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
-    reply["data"]["result"]
-        .as_array()
-        .cloned()
-        .unwrap_or_default()
+    /// The series that a query finds now.
+    pub(super) fn query(&self, query: &str) -> Vec<Value> {
+        let query = format!("query={query}");
+        let url = format!("http://127.0.0.1:{}/api/v1/query", self.port);
+        let arguments = ["-sS", "-G", &url, "--data-urlencode", &query];
+        let output = try_run("curl", &arguments, None);
+        let reply: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        reply["data"]["result"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default()
+    }
 }
 
 impl Drop for Prometheus {
     fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
+        drop(self.child.kill());
+        drop(self.child.wait());
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::support::Stage;
 
 /// Every pod can start at once, and the windows are short.
-const QUICK: &str = "
+pub(super) const QUICK: &str = "
     behavior:
       scaleUp: {stabilizationWindowSeconds: 0, policies: [{type: Pods, value: 4, periodSeconds: 15}]}
       scaleDown: {stabilizationWindowSeconds: 15, policies: [{type: Pods, value: 4, periodSeconds: 15}]}

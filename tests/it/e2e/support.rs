@@ -44,6 +44,11 @@ pub(super) fn try_run(program: &str, arguments: &[&str], input: Option<&str>) ->
 pub(super) fn installed() {
     static INSTALLED: OnceLock<()> = OnceLock::new();
     INSTALLED.get_or_init(|| {
+        // Whatever the chart installs has to run under the Pod Security Standard "restricted".
+        try_run("kubectl", &["create", "namespace", "cio-system"], None);
+        let label = "pod-security.kubernetes.io/enforce=restricted";
+        let arguments = ["label", "namespace", "cio-system", label, "--overwrite"];
+        run("kubectl", &arguments);
         run(
             "helm",
             &[

@@ -1,0 +1,235 @@
+//! A client of the cluster whose requests are counted.
+
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::http::{Method, Request, Response, Uri};
+use futures::future::BoxFuture;
+use kube::{Client, Config, client::ClientBuilder, config::InferConfigError};
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
+use tokio::time::Instant;
+use tower::Service;
+use tower::layer::layer_fn;
+
+/// Upper bounds in seconds.
+const SECONDS: [f64; 9] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
+/// What a request can be, in the words of RBAC.
+const VERBS: [&str; 8] = [
+    "get", "list", "watch", "create", "update", "patch", "delete", "other",
+];
+/// The code of a request that was not answered.
+const NO_ANSWER: &str = "none";
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// Neither a pod's service account nor a kubeconfig.
+    #[error("cannot find a cluster: run in a pod, or set KUBECONFIG: {0}")]
+    FindCluster(#[from] InferConfigError),
+    /// What was found cannot be used.
+    #[error("cannot make a client of the cluster: {0}")]
+    MakeClient(#[from] kube::Error),
+    /// A metric's name is taken.
+    #[error("cannot register metrics: {0}")]
+    RegisterMetrics(#[from] prometheus::Error),
+}
+
+/// A client of the cluster around (a pod's service account, or KUBECONFIG), counted in `registry`.
+///
+/// # Errors
+/// When there is no cluster, or `registry` has the metrics already.
+pub async fn client(registry: &Registry) -> Result<Client, ClusterError> {
+    let config = Config::infer().await?;
+    let metrics = RequestMetrics::new(registry)?;
+    let builder = ClientBuilder::try_from(config)?;
+    let counted = layer_fn(move |inner| Counted {
+        inner,
+        metrics: metrics.clone(),
+    });
+    Ok(builder.with_layer(&counted).build())
+}
+
+/// What is counted of requests to the API server.
+#[derive(Debug, Clone)]
+pub struct RequestMetrics {
+    requests: IntCounterVec,
+    duration: HistogramVec,
+}
+
+impl RequestMetrics {
+    /// Registers them.
+    ///
+    /// # Errors
+    /// When one of the names is taken in `registry`.
+    pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let requests = IntCounterVec::new(
+            Opts::new(
+                "cio_kubernetes_requests_total",
+                "Requests to the API server by verb and code, after the client's own tries; code \
+                 none: no answer.",
+            ),
+            &["verb", "code"],
+        )?;
+        let duration = HistogramVec::new(
+            HistogramOpts::new(
+                "cio_kubernetes_request_duration_seconds",
+                "From a request to the API server to the head of its answer.",
+            )
+            .buckets(SECONDS.to_vec()),
+            &["verb"],
+        )?;
+        for verb in VERBS {
+            requests.with_label_values(&[verb, "200"]);
+            duration.with_label_values(&[verb]);
+        }
+        registry.register(Box::new(requests.clone()))?;
+        registry.register(Box::new(duration.clone()))?;
+        Ok(Self { requests, duration })
+    }
+
+    fn answered(&self, verb: &'static str, code: &str, took: Duration) {
+        self.requests.with_label_values(&[verb, code]).inc();
+        self.duration
+            .with_label_values(&[verb])
+            .observe(took.as_secs_f64());
+    }
+}
+
+/// Counts what passes.
+#[derive(Debug, Clone)]
+struct Counted<S> {
+    inner: S,
+    metrics: RequestMetrics,
+}
+
+impl<S, B, R> Service<Request<B>> for Counted<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    S::Future: Send + 'static,
+    S::Error: 'static,
+    R: 'static,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<S::Response, S::Error>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let verb = verb(request.method(), request.uri());
+        let metrics = self.metrics.clone();
+        let started = Instant::now();
+        let answer = self.inner.call(request);
+        Box::pin(async move {
+            let answer = answer.await;
+            let code = answer.as_ref().ok().map(Response::status);
+            let code = code.as_ref().map_or(NO_ANSWER, |code| code.as_str());
+            metrics.answered(verb, code, started.elapsed());
+            answer
+        })
+    }
+}
+
+/// The verb that RBAC would check.
+fn verb(method: &Method, uri: &Uri) -> &'static str {
+    match method.as_str() {
+        "GET" if watches(uri.query().unwrap_or_default()) => "watch",
+        "GET" if is_collection(uri.path()) => "list",
+        "GET" => "get",
+        "POST" => "create",
+        "PUT" => "update",
+        "PATCH" => "patch",
+        "DELETE" => "delete",
+        _ => "other",
+    }
+}
+
+fn watches(query: &str) -> bool {
+    query
+        .split('&')
+        .any(|pair| matches!(pair, "watch=true" | "watch=1" | "watch"))
+}
+
+/// Whether a path is that of a resource and not of one object:
+/// `/api/v1/pods`, `/apis/apps/v1/namespaces/a/deployments`.
+fn is_collection(path: &str) -> bool {
+    let parts: Vec<_> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let (["api", _, resource @ ..] | ["apis", _, _, resource @ ..]) = parts.as_slice() else {
+        return false;
+    };
+    matches!(resource, [_] | ["namespaces", _, _])
+}
+
+#[cfg(test)]
+mod tests {
+    use tower::service_fn;
+
+    use super::*;
+
+    #[test]
+    fn a_request_has_the_verb_that_rbac_would_check() {
+        let cases = [
+            ("GET", "/api/v1/pods", "list"),
+            ("GET", "/api/v1/namespaces/a/pods?limit=500", "list"),
+            ("GET", "/api/v1/namespaces/a/pods?watch=true&a=b", "watch"),
+            ("GET", "/api/v1/namespaces/a/pods/b", "get"),
+            ("GET", "/api/v1/namespaces/a", "get"),
+            ("GET", "/api/v1/namespaces", "list"),
+            ("GET", "/apis/cio.dev/v1alpha1/ciopipelines", "list"),
+            (
+                "GET",
+                "/apis/apps/v1/namespaces/a/deployments/b/scale",
+                "get",
+            ),
+            ("GET", "/version", "get"),
+            (
+                "POST",
+                "/apis/events.k8s.io/v1/namespaces/a/events",
+                "create",
+            ),
+            ("PATCH", "/apis/apps/v1/namespaces/a/deployments/b", "patch"),
+            (
+                "PUT",
+                "/apis/coordination.k8s.io/v1/namespaces/a/leases/b",
+                "update",
+            ),
+            (
+                "DELETE",
+                "/apis/autoscaling/v2/namespaces/a/horizontalpodautoscalers/b",
+                "delete",
+            ),
+            ("HEAD", "/healthz", "other"),
+        ];
+        for (method, path, expected) in cases {
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            assert_eq!(
+                verb(&method, &path.parse().unwrap()),
+                expected,
+                "{method} {path}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn every_request_is_counted_also_one_without_an_answer() {
+        let metrics = RequestMetrics::new(&Registry::new()).unwrap();
+        let answer = |request: Request<()>| async move {
+            match request.uri().path() {
+                "/broken" => Err("broken"),
+                _ => Ok(Response::builder().status(404).body(()).unwrap()),
+            }
+        };
+        let mut counted = Counted {
+            inner: service_fn(answer),
+            metrics: metrics.clone(),
+        };
+        for path in ["/api/v1/pods", "/broken"] {
+            drop(counted.call(Request::get(path).body(()).unwrap()).await);
+        }
+        let count = |verb, code| metrics.requests.with_label_values(&[verb, code]).get();
+        assert_eq!((count("list", "404"), count("get", NO_ANSWER)), (1, 1));
+        assert_eq!(count("list", "200"), 0);
+    }
+}

@@ -1,0 +1,128 @@
+//! What each part may do, as the API server itself sees it.
+
+use super::support::{Stage, run, try_run};
+
+const SYSTEM: &str = "cio-system";
+
+/// What an account may do in a namespace, in `kubectl`'s words, without what everybody may.
+fn rights(account: &str, namespace: &str) -> Vec<String> {
+    let list = |account: &str| {
+        let text = run(
+            "kubectl",
+            &["auth", "can-i", "--list", "-n", namespace, "--as", account],
+        );
+        let lines = text.lines().skip(1);
+        lines
+            .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+            .collect::<Vec<_>>()
+    };
+    let everybody = list("system:serviceaccount:default:nobody");
+    let mut rights = list(account);
+    rights.retain(|right| !everybody.contains(right));
+    rights.sort();
+    rights
+}
+
+fn account(namespace: &str, name: &str) -> String {
+    format!("system:serviceaccount:{namespace}:{name}")
+}
+
+fn may(account: &str, question: &[&str]) -> bool {
+    let arguments = [&["auth", "can-i"], question, &["--as", account]].concat();
+    let answer = try_run("kubectl", &arguments, None);
+    String::from_utf8_lossy(&answer.stdout).trim() == "yes"
+}
+
+#[test]
+#[ignore = "needs a cluster: make test-e2e"]
+fn each_account_may_do_this_and_no_more() {
+    let stage = Stage::new("rights", &[]);
+    stage.pipeline("  workspace: {endpoint: 'http://simulator'}\n");
+    stage.wait_ready();
+    let accounts = [
+        account(SYSTEM, "cio-cio-operator-operator"),
+        account(SYSTEM, "cio-cio-operator-adapter"),
+        account(&stage.namespace, "events-worker"),
+    ];
+    let rights: Vec<_> = accounts
+        .iter()
+        .map(|account| {
+            let name = account.rsplit(':').next().expect("a name");
+            (name.to_owned(), rights(account, &stage.namespace))
+        })
+        .collect();
+    insta::with_settings!({prepend_module_to_snapshot => false}, {
+        insta::assert_yaml_snapshot!("rights", rights);
+    });
+    for account in &accounts {
+        for namespace in [SYSTEM, &stage.namespace, "kube-system"] {
+            for verb in ["get", "list", "watch", "create", "patch", "delete"] {
+                assert!(
+                    !may(account, &[verb, "secrets", "-n", namespace]),
+                    "{account}: {verb} secrets"
+                );
+            }
+            for what in [
+                "pods/exec",
+                "roles",
+                "clusterroles",
+                "serviceaccounts/token",
+            ] {
+                assert!(
+                    !may(account, &["create", what, "-n", namespace]),
+                    "{account}: create {what}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs a cluster: make test-e2e"]
+fn everything_runs_where_the_restricted_standard_is_enforced() {
+    let stage = Stage::new("restricted", &[]);
+    stage.pipeline("  workspace: {endpoint: 'http://simulator'}\n");
+    stage.wait_ready();
+    for namespace in [SYSTEM, &stage.namespace] {
+        let label = "jsonpath={.metadata.labels.pod-security\\.kubernetes\\.io/enforce}";
+        let enforced = run("kubectl", &["get", "namespace", namespace, "-o", label]);
+        assert_eq!(enforced, "restricted", "{namespace}");
+        // What the standard does not ask for, and we give.
+        let writable = "jsonpath={range .items[*].spec.containers[*]}{.securityContext.readOnlyRootFilesystem} {end}";
+        let read_only = run(
+            "kubectl",
+            &[
+                "get",
+                "pods",
+                "-n",
+                namespace,
+                "-l",
+                "app.kubernetes.io/managed-by in (Helm, cio-operator)",
+                "-o",
+                writable,
+            ],
+        );
+        assert!(
+            !read_only.trim().is_empty() && !read_only.contains("false"),
+            "{namespace}: {read_only}"
+        );
+    }
+    let violations = run(
+        "kubectl",
+        &[
+            "get",
+            "events",
+            "-A",
+            "--field-selector",
+            "reason=FailedCreate",
+        ],
+    );
+    assert!(!violations.contains("violates PodSecurity"), "{violations}");
+}
+
+#[test]
+#[ignore = "needs a cluster: make test-e2e"]
+fn helm_test_finds_the_installation_well() {
+    super::support::installed();
+    run("helm", &["test", "cio", "-n", SYSTEM, "--timeout", "2m"]);
+}
