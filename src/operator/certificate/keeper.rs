@@ -218,9 +218,15 @@ mod tests {
     const THEIRS: &str =
         "/apis/apiregistration.k8s.io/v1/apiservices/v1beta2.custom.metrics.k8s.io";
 
-    /// Objects by their paths, and what was written.
     #[derive(Clone, Default)]
-    struct Server(Arc<Mutex<(BTreeMap<String, Value>, Vec<String>)>>);
+    struct Server(Arc<Mutex<State>>);
+
+    #[derive(Default)]
+    struct State {
+        /// By their paths.
+        objects: BTreeMap<String, Value>,
+        written: Vec<String>,
+    }
 
     impl Server {
         fn new() -> Self {
@@ -238,13 +244,18 @@ mod tests {
             let ours = service("v1beta1.custom.metrics.k8s.io", "adapter");
             let theirs = service("v1beta2.custom.metrics.k8s.io", "prometheus-adapter");
             for (path, object) in [(SECRET, secret), (OURS, ours), (THEIRS, theirs)] {
-                server.0.lock().unwrap().0.insert(path.to_owned(), object);
+                server
+                    .0
+                    .lock()
+                    .unwrap()
+                    .objects
+                    .insert(path.to_owned(), object);
             }
             server
         }
 
         fn answer(&self, method: &Method, path: &str, sent: &Value) -> (u16, Value) {
-            let (objects, written) = &mut *self.0.lock().unwrap();
+            let State { objects, written } = &mut *self.0.lock().unwrap();
             let object = objects.get_mut(path).expect("a path that is known");
             if *method == Method::GET {
                 return (200, object.clone());
@@ -292,12 +303,12 @@ mod tests {
         }
 
         fn get(&self, path: &str) -> Value {
-            self.0.lock().unwrap().0[path].clone()
+            self.0.lock().unwrap().objects[path].clone()
         }
 
         /// What was written since the last time.
         fn written(&self) -> Vec<String> {
-            std::mem::take(&mut self.0.lock().unwrap().1)
+            std::mem::take(&mut self.0.lock().unwrap().written)
         }
     }
 

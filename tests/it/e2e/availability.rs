@@ -1,13 +1,15 @@
 //! Two operators, of which one writes: what happens when that one ends, asked or not.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::AtomicBool;
+use std::thread::scope;
 use std::time::Duration;
 
 use cio_operator::runtime::clock::Clock;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::support::{self, SOON, Stage, kill_container, manifest, run, wait_for};
+use super::support::{self, Ends, SOON, Stage, kill_container, manifest, run, wait_for};
 
 const SYSTEM: &str = "cio-system";
 const OPERATOR: &str = "cio-cio-operator-operator";
@@ -108,6 +110,38 @@ fn a_leader_that_is_asked_to_end_hands_over_at_once() {
         taken >= released,
         "taken before it was released: {writes:?}"
     );
+}
+
+#[test]
+#[ignore = "needs a cluster: make test-e2e"]
+fn adapters_that_end_one_after_the_other_fail_no_question() {
+    let stage = Stage::new("adapters", &[]);
+    stage.pipeline("  workspace: {endpoint: 'http://simulator'}\n");
+    stage.wait_ready();
+    let _alone = support::adapter_alone();
+    let deployment = "deployment/cio-cio-operator-adapter";
+    let system = |arguments: &[&str]| run("kubectl", &[&["-n", SYSTEM], arguments].concat());
+    system(&["rollout", "status", deployment, "--timeout=2m"]);
+    let done = AtomicBool::new(false);
+    let asked = scope(|scope| {
+        let asker = scope.spawn(|| stage.ask_until(&done));
+        let ends = Ends(&done);
+        system(&["rollout", "restart", deployment]);
+        system(&["rollout", "status", deployment, "--timeout=2m"]);
+        // The old ones have ended.
+        let selector = "app.kubernetes.io/component=adapter";
+        stage.wait("2 adapters", SOON, || {
+            system(&["get", "pods", "-l", selector, "-o", "name"])
+                .lines()
+                .count()
+                == 2
+        });
+        drop(ends);
+        asker.join().expect("the asker ends")
+    });
+    println!("{} questions, {} failed", asked.count, asked.failed.len());
+    assert!(asked.count > 20, "only {} questions", asked.count);
+    assert_eq!(asked.failed, Vec::<String>::new());
 }
 
 /// Who leads, as the Lease says.

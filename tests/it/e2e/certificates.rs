@@ -1,12 +1,12 @@
 //! The adapter's serving certificate changes, and nobody who asks notices.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::thread::{scope, sleep};
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::support::{Ends, SOON, Stage, run, try_run};
+use super::support::{Ends, SOON, Stage, adapter_alone, run, try_run};
 
 const SYSTEM: &str = "cio-system";
 const SECRET: &str = "cio-cio-operator-adapter-serving";
@@ -22,10 +22,12 @@ fn a_renewed_and_a_lost_certificate_fail_no_question_of_the_hpa() {
     stage.wait("the HPA has its metric", SOON, || {
         scaling_active(&stage).0 == "True"
     });
+    let _alone = adapter_alone();
     let before = (scaling_active(&stage), certificate());
+    let failures = metric_failures(&stage);
     let done = AtomicBool::new(false);
     let asked = scope(|scope| {
-        let asker = scope.spawn(|| ask_until(&stage, &done));
+        let asker = scope.spawn(|| stage.ask_until(&done));
         let ends = Ends(&done);
         let system = |arguments: &[&str]| run("kubectl", &[&["-n", SYSTEM], arguments].concat());
         system(&["annotate", "secret", SECRET, "cio.dev/rotate=now"]);
@@ -43,36 +45,14 @@ fn a_renewed_and_a_lost_certificate_fail_no_question_of_the_hpa() {
     assert!(asked.count > 100, "only {} questions", asked.count);
     assert_eq!(asked.failed, Vec::<String>::new());
     assert_eq!(scaling_active(&stage), before.0, "the HPA noticed");
-    let events = stage.kubectl(&["get", "events", "-o", "jsonpath={.items[*].reason}"]);
-    assert!(!events.contains("FailedGetPodsMetric"), "{events}");
+    assert_eq!(metric_failures(&stage), failures);
 }
 
-struct Asked {
-    count: u32,
-    failed: Vec<String>,
-}
-
-/// Asks as the HPA does, through the API server, again and again.
-fn ask_until(stage: &Stage, done: &AtomicBool) -> Asked {
-    let path = format!(
-        "/apis/custom.metrics.k8s.io/v1beta2/namespaces/{}/pods/*/cio_queue_depth\
-         ?labelSelector=cio.dev%2Fpipeline%3Devents",
-        stage.namespace
-    );
-    let mut asked = Asked {
-        count: 0,
-        failed: Vec::new(),
-    };
-    while !done.load(Ordering::Relaxed) {
-        let answer = try_run("kubectl", &["get", "--raw", &path], None);
-        asked.count += 1;
-        if !answer.status.success() {
-            let error = String::from_utf8_lossy(&answer.stderr).into_owned();
-            asked.failed.push(error);
-        }
-        sleep(Duration::from_millis(200));
-    }
-    asked
+/// How often the HPA said that it got no metric, as while the first pods start.
+fn metric_failures(stage: &Stage) -> String {
+    let failed = "--field-selector=reason=FailedGetPodsMetric";
+    let counts = "jsonpath={.items[*].count} {.items[*].series.count}";
+    stage.kubectl(&["get", "events", failed, "-o", counts])
 }
 
 /// Status, and since when.

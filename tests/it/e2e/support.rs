@@ -69,6 +69,13 @@ pub(super) fn installed() {
     });
 }
 
+/// How many questions there were, and what those that failed were told.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    pub(super) count: u32,
+    pub(super) failed: Vec<String>,
+}
+
 /// Says "done" when it goes, also when the test fails: a thread that waits for it ends.
 pub(super) struct Ends<'a>(pub(super) &'a AtomicBool);
 
@@ -80,6 +87,12 @@ impl Drop for Ends<'_> {
 
 /// Keeps other tests from ending an operator or looking at which one leads, while it is kept.
 pub(super) fn operator_alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The same for adapters and their certificate.
+pub(super) fn adapter_alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -297,6 +310,26 @@ impl Stage {
     fn simulator_path(&self, path: &str) -> String {
         let namespace = &self.namespace;
         format!("/api/v1/namespaces/{namespace}/services/simulator:80/proxy/_sim/{path}")
+    }
+
+    /// Asks for the metric of `events` as the HPA does, through the API server, again and again.
+    pub(super) fn ask_until(&self, done: &AtomicBool) -> Asked {
+        let path = format!(
+            "/apis/custom.metrics.k8s.io/v1beta2/namespaces/{}/pods/*/cio_queue_depth\
+             ?labelSelector=cio.dev%2Fpipeline%3Devents",
+            self.namespace
+        );
+        let mut asked = Asked::default();
+        while !done.load(Ordering::Relaxed) {
+            let answer = try_run("kubectl", &["get", "--raw", &path], None);
+            asked.count += 1;
+            if !answer.status.success() {
+                let error = String::from_utf8_lossy(&answer.stderr).into_owned();
+                asked.failed.push(error);
+            }
+            sleep(Duration::from_millis(100));
+        }
+        asked
     }
 
     fn picture(&self) -> String {
