@@ -1,5 +1,5 @@
 //! What every process needs and no other room should have to think about: logs, the HTTP server
-//! and client, shutdown, the clock.
+//! and client, shutdown, the clock, how a number is written.
 //!
 //! In: settings as plain values. Out: handles. It must not know of queues, Kubernetes objects or
 //! Customer.io, and it uses no other room.
@@ -7,6 +7,7 @@
 pub mod admin;
 pub mod backoff;
 pub mod clock;
+pub mod digits;
 pub mod http_client;
 pub mod http_server;
 pub mod logs;
