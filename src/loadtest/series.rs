@@ -141,7 +141,8 @@ impl Series {
             completed: numbers.completed - before.completed,
             dropped: numbers.dropped - before.dropped,
             requests: numbers.requests - before.requests,
-            unanswered: (numbers.requests - numbers.answered) - (before.requests - before.answered),
+            unanswered: (numbers.requests + before.answered)
+                .saturating_sub(numbers.answered + before.requests),
             errors: numbers.errors - before.errors,
             statuses: more(&numbers.statuses, &before.statuses),
             users: numbers.users,

@@ -1,6 +1,7 @@
 //! What a run leaves to look at, and what it is compared with.
 
 use std::fs::OpenOptions;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -98,7 +99,7 @@ impl Ready {
         if let Some(path) = &self.json {
             let json = serde_json::to_string(report).context("write the report as JSON")?;
             if is_standard_output(path) {
-                println!("{json}");
+                writeln!(std::io::stdout(), "{json}").context("write to standard output")?;
             } else {
                 save(path, &json)?;
             }

@@ -10,6 +10,7 @@ use crate::cli::CommandError;
 use crate::plan::capacity::{Pace, Plan};
 use crate::plan::forecast::{Question, Tick};
 use crate::plan::plot::plot;
+use crate::runtime::digits::thousands;
 
 /// Columns and rows of a plot: it fits a terminal of 80.
 const PLOT: (usize, usize) = (66, 6);
@@ -182,19 +183,6 @@ pub(super) fn forecast(ticks: &[Tick], question: &Question) -> String {
     text
 }
 
-/// 1234567 as 1,234,567.
-fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 fn mebibytes(bytes: u64) -> String {
     format!("{} MiB", thousands(bytes.div_ceil(1 << 20)))
 }
@@ -213,15 +201,6 @@ mod tests {
 
     #[test]
     fn numbers_are_easy_to_read() {
-        let cases = [
-            (0, "0"),
-            (999, "999"),
-            (1000, "1,000"),
-            (1_234_567, "1,234,567"),
-        ];
-        for (number, text) in cases {
-            assert_eq!(thousands(number), text);
-        }
         assert_eq!(mebibytes(1), "1 MiB");
         assert_eq!(
             [5.0, 600.0, 9000.0].map(duration),

@@ -15,7 +15,7 @@ pub(super) struct Opened {
     pub(super) requests: Vec<String>,
 }
 
-/// Opens `page` in a window `width` pixels wide; a picture of it goes to `picture`, where one is asked for.
+/// Opens `page` in a window `width` pixels wide.
 pub(super) fn open(page: &Path, width: u32, dark: bool) -> Opened {
     let profile = tempfile::tempdir().expect("a folder");
     let log = profile.path().join("network.json");
@@ -25,6 +25,7 @@ pub(super) fn open(page: &Path, width: u32, dark: bool) -> Opened {
         "--disable-gpu",
         "--disable-dev-shm-usage",
         "--disable-background-networking",
+        "--hide-scrollbars",
     ]);
     command.args([
         "--enable-logging=stderr",

@@ -18,6 +18,7 @@ function point(share) {
   const here = series.find((it) => at < it.until_s) ?? series[series.length - 1];
   for (const plot of plots) {
     plot.style.setProperty("--at", `${(((here.from_s + here.until_s) / 2 / end) * 100).toFixed(2)}%`);
+    plot.querySelector(".cursor").dataset.time = `${here.until_s.toFixed(0)} s`;
     plot.classList.add("pointed");
     const figure = plot.closest("figure");
     for (const output of figure.querySelectorAll("output")) output.textContent = shown(output, here);

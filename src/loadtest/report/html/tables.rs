@@ -2,10 +2,11 @@
 
 use std::fmt::Write;
 
-use super::text::{Escaped, count, latency, percent, plain, time_tick};
+use super::text::{Escaped, latency, percent, plain, time_tick};
 use crate::loadtest::report::compare::{Difference, Judgement};
 use crate::loadtest::report::document::{CleanUp, Report, Trend};
 use crate::loadtest::report::numbers::share;
+use crate::runtime::digits::thousands;
 
 /// What is read first.
 pub(super) fn tiles(report: &Report) -> String {
@@ -14,16 +15,16 @@ pub(super) fn tiles(report: &Report) -> String {
     let tiles = [
         (
             "Iterations",
-            count(totals.completed),
+            thousands(totals.completed),
             format!(
                 "of {} planned · {:.1}/s",
-                count(profile.iterations),
+                thousands(profile.iterations),
                 totals.iterations_per_second
             ),
         ),
         (
             "Requests",
-            count(totals.requests),
+            thousands(totals.requests),
             format!(
                 "{:.1}/s · peak of the plan {}/s",
                 totals.requests_per_second,
@@ -42,22 +43,22 @@ pub(super) fn tiles(report: &Report) -> String {
         ),
         (
             "Errors",
-            count(totals.errors),
+            thousands(totals.errors),
             format!("{} of the requests", percent(totals.error_share)),
         ),
         (
             "Answered 429",
-            count(totals.throttled()),
+            thousands(totals.throttled()),
             format!("{} of the requests", percent(totals.throttled_share)),
         ),
         (
             "Dropped",
-            count(totals.dropped),
+            thousands(totals.dropped),
             format!("{} of the iterations", percent(totals.dropped_share)),
         ),
         (
             "Users",
-            count(totals.users as u64),
+            thousands(totals.users as u64),
             format!("of at most {}", profile.max_users),
         ),
     ];
@@ -183,7 +184,7 @@ pub(super) fn statuses(report: &Report) -> String {
         writeln!(
             rows,
             "<tr><td>{name}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>",
-            count(number),
+            thousands(number),
             percent(share(number, totals.requests))
         )
         .unwrap_or_default();

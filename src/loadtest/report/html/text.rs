@@ -20,27 +20,14 @@ impl Display for Escaped<'_> {
     }
 }
 
-/// A latency with three digits: `1.23 ms`, `45.6 ms`, `789 ms`, `1.23 s`.
+/// A latency with three digits, which no line breaks from its unit: `1.23 ms`, `45.6 ms`, `789 ms`, `1.23 s`.
 pub(super) fn latency(ms: f64) -> String {
     match ms {
-        _ if ms < 9.995 => format!("{ms:.2} ms"),
-        _ if ms < 99.95 => format!("{ms:.1} ms"),
-        _ if ms < 999.5 => format!("{ms:.0} ms"),
-        _ => format!("{:.2} s", ms / 1_000.0),
+        _ if ms < 9.995 => format!("{ms:.2}\u{a0}ms"),
+        _ if ms < 99.95 => format!("{ms:.1}\u{a0}ms"),
+        _ if ms < 999.5 => format!("{ms:.0}\u{a0}ms"),
+        _ => format!("{:.2}\u{a0}s", ms / 1_000.0),
     }
-}
-
-/// A count with a comma before each three digits.
-pub(super) fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// A share from 0 to 1 in percent.
@@ -84,20 +71,12 @@ mod tests {
     #[test]
     fn numbers_have_the_digits_that_say_something() {
         for (ms, text) in [
-            (0.1234, "0.12 ms"),
-            (21.34, "21.3 ms"),
-            (456.7, "457 ms"),
-            (2_014.0, "2.01 s"),
+            (0.1234, "0.12\u{a0}ms"),
+            (21.34, "21.3\u{a0}ms"),
+            (456.7, "457\u{a0}ms"),
+            (2_014.0, "2.01\u{a0}s"),
         ] {
             assert_eq!(latency(ms), text);
-        }
-        for (number, text) in [
-            (0, "0"),
-            (999, "999"),
-            (12_300, "12,300"),
-            (1_000_000, "1,000,000"),
-        ] {
-            assert_eq!(count(number), text);
         }
         for (seconds, text) in [
             (0.0, "0"),
