@@ -8,6 +8,7 @@ pub mod admin;
 pub mod backoff;
 pub mod clock;
 pub mod http_client;
+pub mod http_connections;
 pub mod http_server;
 pub mod logs;
 pub mod shutdown;
