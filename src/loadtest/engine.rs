@@ -15,7 +15,7 @@ use super::queued::Enqueuer;
 use super::recorder::{Exchange, Recorder};
 use super::run::RunError;
 use super::schedule::Schedule;
-use crate::delivery::client::TrackClient;
+use crate::delivery::client::FastTrackClient;
 use crate::delivery::encode::Call;
 use crate::delivery::operation::Kind;
 use crate::delivery::refusal::Refusal;
@@ -56,7 +56,7 @@ impl Shared {
 #[derive(Debug, Clone)]
 pub(super) enum Sender {
     /// To the Track API.
-    Api(TrackClient),
+    Api(FastTrackClient),
     /// Into the queue.
     Queue(Enqueuer),
 }
@@ -221,7 +221,7 @@ impl Iteration {
         }
     }
 
-    async fn exchange(&self, client: &TrackClient, kind: Kind, call: Result<Call, Refusal>) {
+    async fn exchange(&self, client: &FastTrackClient, kind: Kind, call: Result<Call, Refusal>) {
         let Ok(call) = call else {
             // The ids are our own and short: what Customer.io documents refuses none of them.
             return;

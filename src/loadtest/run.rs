@@ -17,7 +17,7 @@ use super::profile::Profile;
 use super::queued::{Enqueuer, PATIENCE, QueueTarget};
 use super::recorder::Recorder;
 use super::thresholds::{self, Judged, Threshold};
-use crate::delivery::client::{Endpoint, TrackClient};
+use crate::delivery::client::{Endpoint, FastTrackClient, TrackClient};
 use crate::delivery::credentials::Credentials;
 use crate::queue::QueueError;
 use crate::runtime::clock::Clock;
@@ -180,13 +180,10 @@ fn spawn(
     stop: CancellationToken,
 ) -> Result<oneshot::Receiver<Result<(), RunError>>, RunError> {
     let connections = settings.profile.max_users;
+    let (endpoint, credentials) = (&settings.endpoint, &settings.credentials);
     let sender = match settings.queue {
         Some(queue) => Sender::Queue(Enqueuer::new(queue, Arc::clone(shared))),
-        None => Sender::Api(client(
-            settings.endpoint,
-            settings.credentials,
-            connections,
-        )?),
+        None => Sender::Api(FastTrackClient::new(endpoint, credentials, connections)?),
     };
     let engine = Engine {
         sender,

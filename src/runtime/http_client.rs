@@ -66,11 +66,7 @@ impl HttpClient {
     /// # Errors
     /// When the system's certificate store cannot be read.
     pub fn new(options: HttpClientOptions) -> std::io::Result<Self> {
-        let connector = HttpsConnectorBuilder::new()
-            .with_native_roots()?
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(tcp(options.timeout));
+        let connector = connector(options.timeout)?;
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(options.idle_timeout)
@@ -109,6 +105,17 @@ impl HttpClient {
     }
 }
 
+/// Opens connections, of http and of https.
+pub(super) fn connector(
+    connect_timeout: Duration,
+) -> std::io::Result<HttpsConnector<HttpConnector>> {
+    Ok(HttpsConnectorBuilder::new()
+        .with_native_roots()?
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(tcp(connect_timeout)))
+}
+
 fn tcp(connect_timeout: Duration) -> HttpConnector {
     let mut http = HttpConnector::new();
     http.enforce_http(false);
@@ -118,7 +125,7 @@ fn tcp(connect_timeout: Duration) -> HttpConnector {
 }
 
 /// An error with the chain of its causes: hyper's own text is only "client error (Connect)".
-fn with_causes(error: &dyn std::error::Error) -> String {
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {

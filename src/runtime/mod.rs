@@ -11,6 +11,7 @@ pub mod clock;
 pub mod cluster;
 pub mod digits;
 pub mod http_client;
+pub mod http_connections;
 pub mod http_server;
 pub mod logs;
 pub mod pulse;
