@@ -1,6 +1,5 @@
 //! What every process needs and no other room should have to think about: logs, the HTTP server
-//! and client, the cluster's client, shutdown, the clock.
-//! and client, shutdown, the clock, how a number is written.
+//! and client, the cluster's client, shutdown, the clock, how a number is written.
 //!
 //! In: settings as plain values. Out: handles. It must not know of queues, Kubernetes objects or
 //! Customer.io, and it uses no other room.
