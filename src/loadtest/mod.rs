@@ -4,11 +4,14 @@
 //! not touch production, retry a request of the test (the clean-up is retried), or hold an iteration
 //! back because earlier ones are slow.
 
+pub mod adapt;
 pub mod cleanup;
 pub mod engine;
 pub mod histogram;
 pub mod iteration;
 pub mod journal;
+pub mod pace;
+pub mod preflight;
 pub mod profile;
 pub mod recorder;
 pub mod run;

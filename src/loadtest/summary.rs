@@ -117,26 +117,6 @@ pub fn text(it: &Recorder, judged: &[Judged], elapsed: Duration) -> String {
     out
 }
 
-/// One line for the progress, k6's first words and what matters beside them.
-pub fn progress(it: &Recorder, elapsed: Duration, length: Duration) -> String {
-    let show = super::profile::duration::show;
-    format!(
-        "running ({} of {}), {}/{} VUs, {} complete, {} dropped; {} requests, {:.2}% 429, {} errors; p95 {:.1} ms \
-         from send, {:.1} ms from schedule",
-        show(elapsed),
-        show(length),
-        it.users,
-        it.allocated,
-        it.completed,
-        it.dropped,
-        it.requests,
-        percent(it.throttled(), it.requests),
-        it.errors,
-        it.all.percentile(95.0),
-        it.track.from_schedule.percentile(95.0),
-    )
-}
-
 fn section(out: &mut String, name: &str) {
     // Writing to a string cannot fail.
     writeln!(out, "\n  █ {name}\n").unwrap_or_default();
@@ -165,8 +145,9 @@ fn rated(count: u64, seconds: f64) -> String {
     format!("{count} {:.2}/s", count as f64 / seconds)
 }
 
+/// `part` of `whole` in percent; 0 of nothing.
 #[expect(clippy::cast_precision_loss, reason = "counts are below 2^53")]
-fn percent(part: u64, whole: u64) -> f64 {
+pub fn percent(part: u64, whole: u64) -> f64 {
     100.0 * part as f64 / whole.max(1) as f64
 }
 

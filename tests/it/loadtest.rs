@@ -8,14 +8,14 @@ use crate::support::redis::free_port;
 use crate::support::{eventually, http};
 
 /// A simulator, and a folder for the journals.
-struct Scene {
+pub(crate) struct Scene {
     url: String,
-    state: TempDir,
+    pub(crate) state: TempDir,
     _simulator: Cio,
 }
 
 impl Scene {
-    async fn start(options: &[&str]) -> Self {
+    pub(crate) async fn start(options: &[&str]) -> Self {
         let listen = format!("127.0.0.1:{}", free_port());
         let simulator = Cio::start(
             &[&["simulator", "--listen", &listen], options].concat(),
@@ -33,7 +33,7 @@ impl Scene {
         }
     }
 
-    fn variables(&self) -> [(&str, &str); 4] {
+    pub(crate) fn variables(&self) -> [(&str, &str); 4] {
         [
             ("CUSTOMERIO_SITE_ID", "site"),
             ("CUSTOMERIO_TRACK_API_KEY", "geheim"),
@@ -43,16 +43,16 @@ impl Scene {
     }
 
     fn run(&self, arguments: &[&str]) -> (Option<i32>, String) {
-        let fixed = ["loadtest", "--cleanup-rate", "2000"];
+        let fixed = ["loadtest", "--no-preflight", "--cleanup-rate", "2000"];
         process::run(&[&fixed, arguments].concat(), &self.variables())
     }
 
-    async fn numbers(&self) -> Value {
+    pub(crate) async fn numbers(&self) -> Value {
         let page = http::get(&format!("{}/_sim/state", self.url)).await;
         serde_json::from_str(&page.expect("an answer").1).expect("JSON")
     }
 
-    fn journals(&self) -> usize {
+    pub(crate) fn journals(&self) -> usize {
         std::fs::read_dir(self.state.path().join("cio/runs")).map_or(0, Iterator::count)
     }
 }
@@ -120,6 +120,7 @@ async fn a_run_that_is_asked_to_end_removes_its_users() {
     let scene = Scene::start(&[]).await;
     let arguments = [
         "loadtest",
+        "--no-preflight",
         "--cleanup-rate",
         "2000",
         "--rate",
@@ -145,7 +146,14 @@ async fn a_run_that_is_asked_to_end_removes_its_users() {
 async fn a_run_that_was_killed_is_cleaned_up_by_its_id() {
     let scene = Scene::start(&[]).await;
     let run = Cio::start(
-        &["loadtest", "--rate", "20", "--duration", "60s"],
+        &[
+            "loadtest",
+            "--no-preflight",
+            "--rate",
+            "20",
+            "--duration",
+            "60s",
+        ],
         &scene.variables(),
     );
     eventually("some users", async || {

@@ -1,18 +1,23 @@
 //! `cio loadtest`.
 
+mod conduct;
+mod live;
 mod load;
+mod progress;
 mod target;
 
 use anyhow::{Context, anyhow};
 use clap::{Args, Subcommand};
 use ulid::Ulid;
 
+use self::conduct::Conduct;
 use self::load::Load;
 use self::target::{Target, Workspace};
 use super::CommandError;
 use crate::loadtest::journal::{self, Header};
+use crate::loadtest::preflight::Place;
 use crate::loadtest::profile::{Profile, duration};
-use crate::loadtest::run::{self, Outcome, Settings, Tick};
+use crate::loadtest::run::{Outcome, Settings};
 use crate::loadtest::schedule::Schedule;
 use crate::loadtest::summary;
 use crate::runtime::clock::Clock;
@@ -20,8 +25,6 @@ use crate::runtime::shutdown;
 
 /// What a workspace takes, in requests a second.
 const WORKSPACE_LIMIT: f64 = 100.0;
-/// Seconds between two lines of progress.
-const PROGRESS_EVERY: u64 = 5;
 
 /// Load a staging workspace or a simulator as the guide does, and remove the test users again.
 #[derive(Debug, Args)]
@@ -39,6 +42,9 @@ pub(super) struct Loadtest {
 
     #[command(flatten)]
     load: Load,
+
+    #[command(flatten)]
+    conduct: Conduct,
 
     #[command(flatten)]
     target: Target,
@@ -74,22 +80,19 @@ impl Loadtest {
                 }
                 target.clean_up(&journal, &workspace).await
             }
-            None => test(self.load, self.target).await,
+            None => test(self.load, self.conduct, self.target).await,
         }
     }
 }
 
-async fn test(load: Load, target: Target) -> Result<(), CommandError> {
+async fn test(load: Load, conduct: Conduct, target: Target) -> Result<(), CommandError> {
     let workspace = target.checked().await?;
     let (profile, thresholds) = load.read()?;
     let run = Ulid::from_parts(Clock::system().now_ms(), rand::random()).to_string();
     let journal = target.journal(&run)?;
-    announce(&profile, &workspace, &run);
-    let (planned, peak, max_users) = (
-        Schedule::new(&profile).total(),
-        profile.peak(),
-        profile.max_users,
-    );
+    let place = conduct.place(&workspace).await?;
+    announce(&profile, &workspace, place.as_ref(), &run);
+    let (peak, max_users) = (profile.peak(), profile.max_users);
     let settings = Settings {
         profile,
         thresholds,
@@ -101,33 +104,29 @@ async fn test(load: Load, target: Target) -> Result<(), CommandError> {
         endpoint: workspace.endpoint.clone(),
         credentials: workspace.credentials.clone(),
         journal: journal.clone(),
+        users_after: 0,
+        adapt: false,
     };
     let stop = shutdown::on_signals().context("install signal handlers")?;
-    let outcome = run::run(settings, &stop, |tick| report(&tick)).await;
+    let outcome = conduct.run(settings, &stop).await;
     // Whatever came of the run, what it created is removed.
     let removed = target.clean_up(&journal, &workspace).await;
-    let outcome = outcome.map_err(anyhow::Error::from)?;
+    let outcome = outcome?;
     print!(
         "{}",
         summary::text(&outcome.numbers, &outcome.judged, outcome.elapsed)
     );
+    if let Some(adapt) = &outcome.adapt {
+        println!("\n  █ ADAPT\n\n    {adapt}");
+    }
     if let Some(advice) = summary::advice(&outcome.numbers, peak, max_users) {
         eprintln!("{advice}");
     }
-    verdict(&outcome, planned)?;
+    verdict(&outcome)?;
     removed
 }
 
-fn report(tick: &Tick<'_>) {
-    if tick.second.is_multiple_of(PROGRESS_EVERY) {
-        eprintln!(
-            "{}",
-            summary::progress(tick.numbers, tick.elapsed, tick.length)
-        );
-    }
-}
-
-fn verdict(outcome: &Outcome, planned: u64) -> Result<(), CommandError> {
+fn verdict(outcome: &Outcome) -> Result<(), CommandError> {
     let crossed = outcome.judged.iter().filter(|it| !it.held);
     let crossed: Vec<String> = crossed
         .map(|it| format!("{} '{}'", it.threshold.metric, it.threshold.expression))
@@ -135,21 +134,24 @@ fn verdict(outcome: &Outcome, planned: u64) -> Result<(), CommandError> {
     if !crossed.is_empty() {
         return Err(CommandError::Crossed(crossed.join(", ")));
     }
-    match summary::shortfall(&outcome.numbers, planned) {
+    match summary::shortfall(&outcome.numbers, outcome.planned) {
         Some(reason) => Err(anyhow!(reason).into()),
         None => Ok(()),
     }
 }
 
-fn announce(profile: &Profile, workspace: &Workspace, run: &str) {
+fn announce(profile: &Profile, workspace: &Workspace, place: Option<&Place>, run: &str) {
     let planned = Schedule::new(profile).total();
     let peak = profile.peak_requests();
     eprintln!(
-        "run {run}: workspace {} at {}, region {}\n{planned} iterations, {} requests in {}, peak {peak} requests/s, \
+        "run {run}: workspace {} at {}, {}\n{planned} iterations, {} requests in {}, peak {peak} requests/s, \
          {planned} test users, at most {} at once",
         workspace.credentials.site_id(),
         workspace.endpoint.as_str(),
-        workspace.region.as_str(),
+        place.map_or_else(
+            || format!("region {} (not asked)", workspace.region.as_str()),
+            ToString::to_string
+        ),
         planned * 2,
         duration::show(profile.duration()),
         profile.max_users
