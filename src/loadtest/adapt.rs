@@ -7,8 +7,8 @@ use std::fmt;
 
 use super::recorder::Recorder;
 
-/// How far below what was accepted the next rate is.
-const MARGIN: f64 = 0.95;
+/// How far below what was accepted the next rate is: a limit counts in spans that no schedule is even in.
+const MARGIN: f64 = 0.92;
 /// The share where nothing was accepted, which says no rate.
 const BLIND: f64 = 0.5;
 /// The rate never falls below this share of the schedule's.
@@ -85,7 +85,8 @@ impl Adapt {
     fn second(&mut self, second: Second) -> Option<f64> {
         if second.throttled == 0 {
             self.settling = false;
-            self.seconds += 1;
+            // Silence says nothing about a rate.
+            self.seconds += u64::from(second.requests > 0);
             self.requests += second.requests;
             self.highest = self.highest.max(second.requests);
             return None;
@@ -151,23 +152,23 @@ mod tests {
     fn the_rate_falls_to_what_was_accepted_until_no_429_comes() {
         for (name, seconds, factors) in [
             ("no 429", vec![(100, 0), (100, 0)], vec![None, None]),
-            ("four in ten", vec![(40, 60)], vec![Some(0.38)]),
+            ("four in ten", vec![(40, 60)], vec![Some(0.368)]),
             (
                 "answers to what was sent before",
                 vec![(40, 60), (38, 9), (38, 0)],
-                vec![Some(0.38), None, None],
+                vec![Some(0.368), None, None],
             ),
             (
                 "still too much",
                 vec![(40, 60), (38, 9), (20, 20)],
-                vec![Some(0.38), None, Some(0.1805)],
+                vec![Some(0.368), None, Some(0.169_28)],
             ),
             (
                 "nothing accepted",
                 vec![(0, 10), (0, 10), (0, 10)],
                 vec![Some(0.5), None, Some(0.25)],
             ),
-            ("one in a thousand", vec![(999, 1)], vec![Some(0.949_05)]),
+            ("one in a thousand", vec![(999, 1)], vec![Some(0.919_08)]),
             (
                 "never to nothing",
                 vec![(1, 9_999), (1, 0), (1, 9_999)],
@@ -196,7 +197,7 @@ mod tests {
     fn the_rate_that_held_is_that_of_the_seconds_since_the_last_429() {
         let mut adapt = Adapt::default();
         assert_eq!(adapt.held(), None);
-        for (accepted, throttled) in [(80, 20), (40, 60), (36, 0), (40, 0), (38, 0)] {
+        for (accepted, throttled) in [(80, 20), (40, 60), (36, 0), (0, 0), (40, 0), (38, 0)] {
             let requests = accepted + throttled;
             adapt.second(Second {
                 accepted,
@@ -205,7 +206,7 @@ mod tests {
             });
         }
         let held = adapt.held().unwrap();
-        let text = "38.0 requests/s held for 3 s without 429 (highest second 40), at 76% of";
+        let text = "38.0 requests/s held for 3 s without 429 (highest second 40), at 74% of";
         assert!(adapt.to_string().starts_with(text), "{adapt}");
         assert_eq!((held.seconds, held.highest), (3, 40));
         assert!((held.requests_per_second - 38.0).abs() < 1e-9);

@@ -6,7 +6,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::symbols::Marker;
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Axis, Block, Chart, Dataset, Gauge, GraphType, LegendPosition, Paragraph};
+use ratatui::widgets::{Axis, Block, Chart, Dataset, Gauge, GraphType, Paragraph};
 
 use super::View;
 use crate::loadtest::histogram::Histogram;
@@ -22,7 +22,7 @@ const LEAST_PLOT: u16 = 7;
 /// Columns that two boxes need beside each other.
 const SIDE_BY_SIDE: u16 = 72;
 /// Columns of the box of rates.
-const RATES: u16 = 36;
+const RATES: u16 = 35;
 
 /// The colours, or none.
 #[derive(Clone, Copy)]
@@ -53,14 +53,12 @@ pub(super) fn view(frame: &mut Frame<'_>, view: &View, colour: bool) {
     let boxes = if wide { BOXES } else { 2 * BOXES };
     let plots = area.height.saturating_sub(HEAD + boxes);
     let plots = if plots < LEAST_PLOT { 0 } else { plots };
-    let rows = Layout::vertical([
-        Constraint::Length(1),
-        Constraint::Length(1),
-        Constraint::Length(1),
-        Constraint::Length(boxes),
-        Constraint::Length(plots),
-    ]);
-    let [title, bar, _, middle, below] = rows.areas(area);
+    let mut left_over = area;
+    let title = top(&mut left_over, 1);
+    let bar = top(&mut left_over, 1);
+    top(&mut left_over, HEAD - 2);
+    let middle = top(&mut left_over, boxes);
+    let below = top(&mut left_over, plots);
     let bold = Style::new().add_modifier(Modifier::BOLD);
     frame.render_widget(Line::styled(view.title.as_str(), bold), title);
     frame.render_widget(gauge(view, paint), bar);
@@ -72,12 +70,20 @@ pub(super) fn view(frame: &mut Frame<'_>, view: &View, colour: bool) {
     latency_plot(frame, right, view, paint);
 }
 
-fn halves(area: Rect, beside: bool, first: Constraint) -> [Rect; 2] {
+/// The first `height` lines of `area`, or what there is of them; the rest stays in it.
+fn top(area: &mut Rect, height: u16) -> Rect {
+    let height = height.min(area.height);
+    let top = Rect { height, ..*area };
+    area.y += height;
+    area.height -= height;
+    top
+}
+
+fn halves(mut area: Rect, beside: bool, first: Constraint) -> [Rect; 2] {
     if beside {
-        Layout::horizontal([first, Constraint::Min(0)]).areas(area)
-    } else {
-        Layout::vertical([Constraint::Length(BOXES), Constraint::Min(0)]).areas(area)
+        return Layout::horizontal([first, Constraint::Min(0)]).areas(area);
     }
+    [top(&mut area, BOXES), area]
 }
 
 fn gauge(view: &View, paint: Paint) -> Gauge<'static> {
@@ -101,7 +107,7 @@ fn rates(view: &View, paint: Paint) -> Paragraph<'static> {
     let throttled = percent(it.throttled(), it.requests);
     let line = |name: &str, value: String, style: Style| {
         Line::from(vec![
-            Span::raw(format!("{name:<10}")),
+            Span::raw(format!("{name:<9}")),
             Span::styled(value, style),
         ])
     };
@@ -109,40 +115,40 @@ fn rates(view: &View, paint: Paint) -> Paragraph<'static> {
     let lines = vec![
         line(
             "offered",
-            format!("{:>7.1} iterations/s", view.offered),
+            format!("{:>6.1} iterations/s", view.offered),
             plain,
         ),
         line(
             "achieved",
-            format!("{:>7.1} iterations/s", view.rates.iterations),
+            format!("{:>6.1} iterations/s", view.rates.iterations),
             paint.of(Color::Cyan),
         ),
         line(
             "requests",
-            format!("{:>7.1} /s, {} sent", view.rates.requests, it.requests),
+            format!("{:>6.1} /s, {} sent", view.rates.requests, it.requests),
             plain,
         ),
         line(
             "429",
-            format!("{throttled:>7.2} %, {}", it.throttled()),
+            format!("{throttled:>6.2} %, {}", it.throttled()),
             paint.alarm(it.throttled()),
         ),
         line(
             "errors",
-            format!("{:>7} {}", it.errors, statuses(view)),
+            format!("{:>6}{}", it.errors, statuses(view)),
             paint.alarm(it.errors),
         ),
         line(
             "users",
             format!(
-                "{:>7} of {}, at most {}",
+                "{:>6} of {}, max {}",
                 it.users, it.allocated, view.max_users
             ),
             plain,
         ),
         line(
             "dropped",
-            format!("{:>7} iterations", it.dropped),
+            format!("{:>6} iterations", it.dropped),
             paint.alarm(it.dropped),
         ),
     ];
@@ -151,15 +157,15 @@ fn rates(view: &View, paint: Paint) -> Paragraph<'static> {
 
 /// Which statuses the errors are.
 fn statuses(view: &View) -> String {
-    let wrong = view
-        .numbers
-        .statuses
-        .iter()
-        .filter(|(status, _)| **status != 200);
-    let words: Vec<String> = wrong
-        .map(|(status, count)| format!("{status}: {count}"))
+    let answers = view.numbers.statuses.iter();
+    let words: Vec<String> = answers
+        .filter(|(status, _)| **status != 200)
+        .map(|(status, count)| format!("{count} × {status}"))
         .collect();
-    words.join(" ")
+    if words.is_empty() {
+        return String::new();
+    }
+    format!(" ({})", words.join(", "))
 }
 
 fn latencies(view: &View, paint: Paint) -> Paragraph<'static> {
@@ -167,7 +173,7 @@ fn latencies(view: &View, paint: Paint) -> Paragraph<'static> {
     let second = view.seconds.back();
     let latest = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.1}"));
     let (send, schedule) = (paint.of(Color::Green), paint.of(Color::Yellow));
-    let head = format!("{:<23}{:>8}{:>8}{:>8}", "", "p50", "p95", "p99");
+    let head = format!("{:<22}{:>7}{:>7}{:>7}", "", "p50", "p95", "p99");
     let dim = Style::new().add_modifier(Modifier::DIM);
     let lines = vec![
         Line::styled(head, dim),
@@ -180,11 +186,11 @@ fn latencies(view: &View, paint: Paint) -> Paragraph<'static> {
         row("track    from send", &it.track.from_send, send),
         row("         from schedule", &it.track.from_schedule, schedule),
         Line::raw(format!(
-            "last second from send {:>17}",
+            "last second from send {:>14}",
             latest(second.and_then(|it| it.from_send))
         )),
         Line::raw(format!(
-            "        from schedule {:>17}",
+            "        from schedule {:>14}",
             latest(second.and_then(|it| it.from_schedule))
         )),
     ];
@@ -193,7 +199,7 @@ fn latencies(view: &View, paint: Paint) -> Paragraph<'static> {
 
 fn row(name: &str, it: &Histogram, style: Style) -> Line<'static> {
     let [p50, p95, p99] = [50.0, 95.0, 99.0].map(|percent| it.percentile(percent));
-    Line::styled(format!("{name:<23}{p50:>8.1}{p95:>8.1}{p99:>8.1}"), style)
+    Line::styled(format!("{name:<22}{p50:>7.1}{p95:>7.1}{p99:>7.1}"), style)
 }
 
 fn rate_plot(frame: &mut Frame<'_>, area: Rect, view: &View, paint: Paint) {
@@ -210,7 +216,7 @@ fn rate_plot(frame: &mut Frame<'_>, area: Rect, view: &View, paint: Paint) {
             paint.of(Color::Cyan),
         ),
     ];
-    plot(frame, area, view, " Iterations/s ", &sets);
+    plot(frame, area, view, "Iterations/s", &sets);
 }
 
 fn latency_plot(frame: &mut Frame<'_>, area: Rect, view: &View, paint: Paint) {
@@ -234,7 +240,7 @@ fn latency_plot(frame: &mut Frame<'_>, area: Rect, view: &View, paint: Paint) {
             paint.of(Color::Green),
         ),
     ];
-    plot(frame, area, view, " p95 of each second, ms ", &sets);
+    plot(frame, area, view, "p95 in ms", &sets);
 }
 
 /// A line of a plot: its name, points, marker and style.
@@ -253,18 +259,16 @@ fn plot(frame: &mut Frame<'_>, area: Rect, view: &View, title: &'static str, set
         .flat_map(|(_, points, ..)| points.iter().map(|it| it.1));
     let top = round_up(values.fold(0.0, f64::max));
     let dim = Style::new().add_modifier(Modifier::DIM);
-    let datasets = sets.iter().map(|(name, points, marker, style)| {
+    let datasets = sets.iter().map(|(_, points, marker, style)| {
         Dataset::default()
-            .name(*name)
             .data(points)
             .marker(*marker)
             .graph_type(GraphType::Line)
             .style(*style)
     });
     let chart = Chart::new(datasets.collect())
-        .block(Block::bordered().title(title))
-        .legend_position(Some(LegendPosition::BottomRight))
-        .hidden_legend_constraints((Constraint::Percentage(60), Constraint::Percentage(60)))
+        .block(Block::bordered().title(heading(title, sets)))
+        .legend_position(None)
         .x_axis(
             Axis::default()
                 .style(dim)
@@ -277,6 +281,15 @@ fn plot(frame: &mut Frame<'_>, area: Rect, view: &View, title: &'static str, set
             number(top),
         ]));
     frame.render_widget(chart, area);
+}
+
+/// The title names the lines in their colours: a legend would cover them.
+fn heading(title: &'static str, sets: &[Set<'_>]) -> Line<'static> {
+    let mut spans = vec![Span::raw(format!(" {title}: "))];
+    for (name, _, _, style) in sets {
+        spans.extend([Span::styled(*name, *style), Span::raw(" ")]);
+    }
+    Line::from(spans)
 }
 
 /// The next of 1, 2, 5, 10, 20, 50 …
