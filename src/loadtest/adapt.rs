@@ -6,6 +6,7 @@
 use std::fmt;
 
 use super::recorder::Recorder;
+use super::schedule::real;
 
 /// How far below what was accepted the next rate is: a limit counts in spans that no schedule is even in.
 const MARGIN: f64 = 0.92;
@@ -137,11 +138,6 @@ impl fmt::Display for Adapt {
             held.factor * 100.0
         )
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts are below 2^53")]
-fn real(count: u64) -> f64 {
-    count as f64
 }
 
 #[cfg(test)]

@@ -133,7 +133,7 @@ pub(super) fn whole(count: f64) -> u64 {
 
 #[expect(
     clippy::cast_precision_loss,
-    reason = "a profile plans fewer iterations than 2^53"
+    reason = "a run has fewer iterations and requests than 2^53"
 )]
 pub(super) fn real(count: u64) -> f64 {
     count as f64

@@ -51,8 +51,9 @@ pub(super) fn view(frame: &mut Frame<'_>, view: &View, colour: bool) {
     let (area, paint) = (frame.area(), Paint(colour));
     let wide = area.width >= SIDE_BY_SIDE;
     let boxes = if wide { BOXES } else { 2 * BOXES };
+    let least = if wide { LEAST_PLOT } else { 2 * LEAST_PLOT };
     let plots = area.height.saturating_sub(HEAD + boxes);
-    let plots = if plots < LEAST_PLOT { 0 } else { plots };
+    let plots = if plots < least { 0 } else { plots };
     let mut left_over = area;
     let title = top(&mut left_over, 1);
     let bar = top(&mut left_over, 1);
@@ -62,10 +63,10 @@ pub(super) fn view(frame: &mut Frame<'_>, view: &View, colour: bool) {
     let bold = Style::new().add_modifier(Modifier::BOLD);
     frame.render_widget(Line::styled(view.title.as_str(), bold), title);
     frame.render_widget(gauge(view, paint), bar);
-    let [left, right] = halves(middle, wide, Constraint::Length(RATES));
+    let [left, right] = halves(middle, wide, Constraint::Length(RATES), BOXES);
     frame.render_widget(rates(view, paint), left);
     frame.render_widget(latencies(view, paint), right);
-    let [left, right] = halves(below, true, Constraint::Percentage(50));
+    let [left, right] = halves(below, wide, Constraint::Percentage(50), plots / 2);
     rate_plot(frame, left, view, paint);
     latency_plot(frame, right, view, paint);
 }
@@ -79,11 +80,12 @@ fn top(area: &mut Rect, height: u16) -> Rect {
     top
 }
 
-fn halves(mut area: Rect, beside: bool, first: Constraint) -> [Rect; 2] {
+/// Two parts of `area`: beside each other with `width` for the first, or the first on top with `height`.
+fn halves(mut area: Rect, beside: bool, width: Constraint, height: u16) -> [Rect; 2] {
     if beside {
-        return Layout::horizontal([first, Constraint::Min(0)]).areas(area);
+        return Layout::horizontal([width, Constraint::Min(0)]).areas(area);
     }
-    [top(&mut area, BOXES), area]
+    [top(&mut area, height), area]
 }
 
 fn gauge(view: &View, paint: Paint) -> Gauge<'static> {
@@ -389,7 +391,8 @@ mod tests {
         for (width, height, there, gone) in [
             (80, 14, "from schedule", "Iterations/s"),
             (40, 24, "Latency", "Iterations/s"),
-            (50, 40, "Iterations/s", "nothing"),
+            (50, 34, "Latency", "Iterations/s"),
+            (50, 35, "p95 in ms: from schedule from send ", "nothing"),
             (30, 6, "offered", "Latency"),
             (1, 1, "c", "offered"),
         ] {
