@@ -1,7 +1,7 @@
 //! `--adapt`: which share of the rate a workspace takes without 429. Pure: fed once a second.
 //!
 //! A limit that refuses what is above it says itself how much it takes: the share of the requests that it
-//! accepted. So one step leads near the rate that holds, and a second one is rarely needed.
+//! accepted. So one step leads near the rate that holds, and later ones are small corrections.
 
 use std::fmt;
 
@@ -10,6 +10,8 @@ use super::schedule::real;
 
 /// How far below what was accepted the next rate is: a limit counts in spans that no schedule is even in.
 const MARGIN: f64 = 0.92;
+/// Likewise for a later fall, from a rate that is near it already.
+const CORRECTION: f64 = 0.97;
 /// The share where nothing was accepted, which says no rate.
 const BLIND: f64 = 0.5;
 /// The rate never falls below this share of the schedule's.
@@ -98,11 +100,24 @@ impl Adapt {
             return None;
         }
         self.settling = true;
-        let factor = (self.factor * fall(second)).max(LEAST);
+        let factor = (self.factor * self.fall(second)).max(LEAST);
         (factor < self.factor).then(|| {
             self.factor = factor;
             factor
         })
+    }
+
+    /// What the share is multiplied by after a second with 429s.
+    fn fall(&self, second: Second) -> f64 {
+        if second.accepted == 0 {
+            return BLIND;
+        }
+        let margin = if self.factor < 1.0 {
+            CORRECTION
+        } else {
+            MARGIN
+        };
+        margin * real(second.accepted) / real(second.accepted + second.throttled)
     }
 
     /// The rate that held: nothing where the run ended among 429s.
@@ -114,14 +129,6 @@ impl Adapt {
             factor: self.factor,
         })
     }
-}
-
-/// What the rate is multiplied by after a second with 429s.
-fn fall(second: Second) -> f64 {
-    if second.accepted == 0 {
-        return BLIND;
-    }
-    MARGIN * real(second.accepted) / real(second.accepted + second.throttled)
 }
 
 impl fmt::Display for Adapt {
@@ -157,7 +164,7 @@ mod tests {
             (
                 "still too much",
                 vec![(40, 60), (38, 9), (20, 20)],
-                vec![Some(0.368), None, Some(0.169_28)],
+                vec![Some(0.368), None, Some(0.178_48)],
             ),
             (
                 "nothing accepted",

@@ -110,7 +110,7 @@ async fn a_run_that_drops_most_of_its_plan_is_no_pass_and_says_what_to_raise() {
     let (code, log) = scene.run(&[&["--rate", "20", "--duration", "2s"], &users[..]].concat());
     assert_eq!(code, Some(1), "{log}");
     assert!(
-        log.contains("fell short") && log.contains("--max-users 2"),
+        log.contains("fell short") && log.contains("Raise both numbers: --max-users "),
         "{log}"
     );
 }
