@@ -28,17 +28,22 @@ pub struct Second {
     pub requests: u64,
 }
 
-/// The rate that held.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// The rate that held: whole seconds in a row without 429.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Held {
-    /// Requests a second, the mean of the seconds since the last 429.
-    pub requests_per_second: f64,
-    /// The highest of these seconds.
-    pub highest: u64,
-    /// How many seconds these are.
+    /// How many seconds.
     pub seconds: u64,
-    /// The share of the schedule's rate that it came to.
-    pub factor: f64,
+    /// Their requests.
+    pub requests: u64,
+    /// The most in one of them.
+    pub highest: u64,
+}
+
+impl Held {
+    /// The mean.
+    pub fn requests_per_second(&self) -> f64 {
+        real(self.requests) / real(self.seconds.max(1))
+    }
 }
 
 /// The search for the rate.
@@ -49,10 +54,11 @@ pub struct Adapt {
     settling: bool,
     /// The numbers a second ago.
     last: Second,
-    /// Seconds since the last 429, their requests, and the most in one of them.
-    seconds: u64,
-    requests: u64,
-    highest: u64,
+    /// The seconds since the last 429.
+    now: Held,
+    /// The longest such stretch between two of them. What was before the first says only what the schedule
+    /// asked.
+    best: Held,
 }
 
 impl Default for Adapt {
@@ -61,9 +67,8 @@ impl Default for Adapt {
             factor: 1.0,
             settling: false,
             last: Second::default(),
-            seconds: 0,
-            requests: 0,
-            highest: 0,
+            now: Held::default(),
+            best: Held::default(),
         }
     }
 }
@@ -89,12 +94,15 @@ impl Adapt {
         if second.throttled == 0 {
             self.settling = false;
             // Silence says nothing about a rate.
-            self.seconds += u64::from(second.requests > 0);
-            self.requests += second.requests;
-            self.highest = self.highest.max(second.requests);
+            self.now.seconds += u64::from(second.requests > 0);
+            self.now.requests += second.requests;
+            self.now.highest = self.now.highest.max(second.requests);
             return None;
         }
-        (self.seconds, self.requests, self.highest) = (0, 0, 0);
+        let stretch = std::mem::take(&mut self.now);
+        if self.factor < 1.0 && stretch.seconds >= self.best.seconds {
+            self.best = stretch;
+        }
         if self.settling {
             self.settling = false;
             return None;
@@ -120,30 +128,31 @@ impl Adapt {
         margin * real(second.accepted) / real(second.accepted + second.throttled)
     }
 
-    /// The rate that held: nothing where the run ended among 429s.
+    /// The rate that held longest, of two equal ones the later; nothing where none held for a second.
     pub fn held(&self) -> Option<Held> {
-        (self.seconds > 0).then(|| Held {
-            requests_per_second: real(self.requests) / real(self.seconds),
-            highest: self.highest,
-            seconds: self.seconds,
-            factor: self.factor,
-        })
+        let longest = if self.now.seconds >= self.best.seconds {
+            self.now
+        } else {
+            self.best
+        };
+        (longest.seconds > 0).then_some(longest)
     }
 }
 
 impl fmt::Display for Adapt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(held) = self.held() else {
-            return f.write_str("no rate held: there were 429s to the end");
-        };
-        write!(
-            f,
-            "{:.1} requests/s held for {} s without 429 (highest second {}), at {:.0}% of the rate asked for",
-            held.requests_per_second,
-            held.seconds,
-            held.highest,
-            held.factor * 100.0
-        )
+        let percent = self.factor * 100.0;
+        match self.held() {
+            Some(held) => write!(
+                f,
+                "{:.1} requests/s held for {} s without 429 (highest second {}); ",
+                held.requests_per_second(),
+                held.seconds,
+                held.highest
+            ),
+            None => f.write_str("no rate held for a second without 429; "),
+        }?;
+        write!(f, "at the end {percent:.0}% of the rate was asked")
     }
 }
 
@@ -197,27 +206,27 @@ mod tests {
     }
 
     #[test]
-    fn the_rate_that_held_is_that_of_the_seconds_since_the_last_429() {
+    fn the_rate_that_held_is_that_of_the_longest_stretch_without_429() {
         let mut adapt = Adapt::default();
-        assert_eq!(adapt.held(), None);
-        for (accepted, throttled) in [(80, 20), (40, 60), (36, 0), (0, 0), (40, 0), (38, 0)] {
-            let requests = accepted + throttled;
-            adapt.second(Second {
-                accepted,
-                throttled,
-                requests,
-            });
-        }
-        let held = adapt.held().unwrap();
-        let text = "38.0 requests/s held for 3 s without 429 (highest second 40), at 74% of";
+        let mut feed = |seconds: &[(u64, u64)]| {
+            for &(accepted, throttled) in seconds {
+                adapt.second(Second {
+                    accepted,
+                    throttled,
+                    requests: accepted + throttled,
+                });
+            }
+            adapt.held().map(|it| (it.seconds, it.requests, it.highest))
+        };
+        assert_eq!(feed(&[]), None);
+        assert_eq!(feed(&[(10, 0), (20, 0)]), Some((2, 30, 20)));
+        // What was before the first 429 does not count, nor does silence.
+        assert_eq!(feed(&[(80, 20), (40, 60)]), None);
+        let longest = Some((3, 114, 40));
+        assert_eq!(feed(&[(36, 0), (0, 0), (40, 0), (38, 0)]), longest);
+        assert_eq!(feed(&[(38, 2), (35, 0), (35, 0)]), longest);
+        assert_eq!(feed(&[(34, 0)]), Some((3, 104, 35)));
+        let text = "34.7 requests/s held for 3 s without 429 (highest second 35); at the end 68%";
         assert!(adapt.to_string().starts_with(text), "{adapt}");
-        assert_eq!((held.seconds, held.highest), (3, 40));
-        assert!((held.requests_per_second - 38.0).abs() < 1e-9);
-        adapt.second(Second {
-            accepted: 0,
-            throttled: 1,
-            requests: 1,
-        });
-        assert_eq!(adapt.held(), None);
     }
 }
