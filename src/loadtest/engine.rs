@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use super::iteration::{self, Turn};
 use super::journal::{Journal, JournalError};
+use super::pace::Pace;
 use super::profile::Profile;
 use super::queued::Enqueuer;
 use super::recorder::{Exchange, Recorder};
@@ -34,6 +35,7 @@ struct State {
     recorder: Recorder,
     /// The users that are free, the longest idle one first.
     free: VecDeque<Turn>,
+    pace: Pace,
 }
 
 impl Shared {
@@ -49,6 +51,16 @@ impl Shared {
     /// A copy of the numbers.
     pub fn numbers(&self) -> Recorder {
         self.lock().recorder.clone()
+    }
+
+    /// How much of the schedule's rate is asked.
+    pub fn pace(&self) -> Pace {
+        self.lock().pace
+    }
+
+    /// Another share of it from now on.
+    pub fn set_pace(&self, pace: Pace) {
+        self.lock().pace = pace;
     }
 }
 
@@ -66,6 +78,8 @@ pub(super) enum Sender {
 pub struct Engine {
     /// The load.
     pub profile: Profile,
+    /// The users are numbered after this.
+    pub users_after: usize,
     /// The run's id.
     pub run: Arc<str>,
     /// The Track API, or the queue.
@@ -114,17 +128,10 @@ impl Engine {
         self.allocate();
         let tasks = TaskTracker::new();
         let start = Instant::now();
-        for number in 1..=schedule.total() {
-            let Some(after) = schedule.due(number) else {
+        for number in 1.. {
+            let Some(due) = self.due(&schedule, start, number, &stop).await else {
                 break;
             };
-            let due = start + after;
-            if due > Instant::now() {
-                stop.run_until_cancelled(sleep_until(due)).await;
-            }
-            if stop.is_cancelled() {
-                break;
-            }
             if let Some(iteration) = self.begin(due)? {
                 tasks.spawn(iteration.run());
             }
@@ -139,13 +146,37 @@ impl Engine {
         Ok(())
     }
 
+    /// Waits until the `number`th iteration is due; nothing where there is none any more.
+    async fn due(
+        &self,
+        schedule: &Schedule,
+        start: Instant,
+        number: u64,
+        stop: &CancellationToken,
+    ) -> Option<Instant> {
+        while !stop.is_cancelled() {
+            // Read again after each sleep: the pace may have fallen meanwhile.
+            let due = start + self.shared.pace().due(schedule, number)?;
+            if due <= Instant::now() {
+                return Some(due);
+            }
+            stop.run_until_cancelled(sleep_until(due)).await;
+        }
+        None
+    }
+
     fn allocate(&self) {
         let mut state = self.shared.lock();
         let users = self.profile.pre_allocated_users;
-        state.free = (1..=users)
-            .map(|user| Turn { user, iteration: 0 })
-            .collect();
+        state.free = (1..=users).map(|user| self.first_turn(user)).collect();
         state.recorder.allocated = users;
+    }
+
+    fn first_turn(&self, user: usize) -> Turn {
+        Turn {
+            user: self.users_after + user,
+            iteration: 0,
+        }
     }
 
     fn begin(&mut self, due: Instant) -> Result<Option<Iteration>, JournalError> {
@@ -170,10 +201,7 @@ impl Engine {
             Some(turn) => turn,
             None if state.recorder.allocated < self.profile.max_users => {
                 state.recorder.allocated += 1;
-                Turn {
-                    user: state.recorder.allocated,
-                    iteration: 0,
-                }
+                self.first_turn(state.recorder.allocated)
             }
             None => {
                 state.recorder.dropped += 1;
@@ -235,6 +263,10 @@ impl Iteration {
             from_schedule: self.due.elapsed(),
             timed_out: matches!(answer, Err(TransportError::Timeout(_))),
         };
-        self.shared.lock().recorder.exchange(exchange);
+        let mut state = self.shared.lock();
+        state.recorder.exchange(exchange);
+        if let Err(error) = answer {
+            state.recorder.unanswered(&error);
+        }
     }
 }

@@ -107,6 +107,30 @@ impl Histogram {
     }
 }
 
+/// The value in ms below which `percent` are of what several have counted since an earlier copy of each;
+/// nothing where that is nothing.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a share of a count is a count"
+)]
+pub fn percentile_since(pairs: &[(&Histogram, &Histogram)], percent: f64) -> Option<f64> {
+    let count: u64 = pairs.iter().map(|(now, then)| now.count - then.count).sum();
+    let wanted = ((count as f64 * percent / 100.0).ceil() as u64).max(1);
+    let new = |index: &usize| {
+        let of = |it: &Histogram| it.buckets.get(*index).copied().map_or(0, u64::from);
+        let each = pairs.iter().map(|(now, then)| of(now) - of(then));
+        each.sum::<u64>()
+    };
+    let mut seen = 0;
+    let reached = |index: &usize| {
+        seen += new(index);
+        seen >= wanted
+    };
+    (0..BUCKETS).find(reached).map(|index| ms(top_of(index)))
+}
+
 #[expect(clippy::cast_precision_loss, reason = "below 2^53")]
 fn ms(us: u64) -> f64 {
     us as f64 / 1_000.0
@@ -167,6 +191,21 @@ mod tests {
             (one.mean(), one.percentile(95.0)),
             (both.mean(), both.percentile(95.0))
         );
+    }
+
+    #[test]
+    fn what_came_since_is_read_alone() {
+        let (mut then, mut other) = (Histogram::default(), Histogram::default());
+        then.record(Duration::from_secs(5));
+        let mut now = then.clone();
+        assert_eq!(percentile_since(&[(&now, &then)], 95.0), None);
+        now.record(Duration::from_millis(2));
+        other.record(Duration::from_millis(100));
+        let empty = Histogram::default();
+        for (percent, ms) in [(50.0, 2.0), (95.0, 100.0)] {
+            let read = percentile_since(&[(&now, &then), (&other, &empty)], percent).unwrap();
+            assert!((read - ms).abs() <= ms * 0.01, "{percent}: {read}");
+        }
     }
 
     proptest! {

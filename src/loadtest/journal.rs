@@ -59,8 +59,7 @@ pub fn path(state: &Path, run: &str) -> PathBuf {
 }
 
 impl Journal {
-    /// Begins one.
-    pub fn create(path: PathBuf, header: &Header) -> Result<Self, JournalError> {
+    fn create(path: PathBuf, header: &Header) -> Result<Self, JournalError> {
         let opened = || {
             fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
             let mut file = OpenOptions::new()
@@ -72,6 +71,17 @@ impl Journal {
             Ok(file)
         };
         match opened() {
+            Ok(file) => Ok(Self { path, file }),
+            Err(error) => Err(JournalError::Write { path, error }),
+        }
+    }
+
+    /// Begins one, or goes on with the one that this run has begun.
+    pub fn begin(path: PathBuf, header: &Header) -> Result<Self, JournalError> {
+        if !read(&path).is_ok_and(|(begun, _)| begun == *header) {
+            return Self::create(path, header);
+        }
+        match OpenOptions::new().append(true).open(&path) {
             Ok(file) => Ok(Self { path, file }),
             Err(error) => Err(JournalError::Write { path, error }),
         }
@@ -131,7 +141,15 @@ mod tests {
             read(&path).unwrap(),
             (header.clone(), vec!["k6-load-1-0".to_owned()])
         );
-        assert!(Journal::create(path.clone(), &header).is_err());
+        let other = Header {
+            run: "other".into(),
+            ..header.clone()
+        };
+        assert!(Journal::begin(path.clone(), &other).is_err());
+        let mut again = Journal::begin(path.clone(), &header).unwrap();
+        again.file.write_all(b"\n").unwrap();
+        again.note("k6-load-2-0").unwrap();
+        assert_eq!(read(&path).unwrap().1, ["k6-load-1-0", "k6-load-2-0"]);
         remove(&path).unwrap();
         assert!(read(&path).is_err());
     }

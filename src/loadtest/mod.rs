@@ -4,6 +4,7 @@
 //! not touch production, retry a request of the test (the clean-up is retried), or hold an iteration
 //! back because earlier ones are slow.
 
+pub mod adapt;
 pub mod app_api;
 pub mod cleanup;
 mod counts;
@@ -11,6 +12,8 @@ pub mod engine;
 pub mod histogram;
 pub mod iteration;
 pub mod journal;
+pub mod pace;
+pub mod preflight;
 pub mod profile;
 pub mod queued;
 pub mod recorder;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::histogram::Histogram;
 use crate::delivery::operation::Kind;
+use crate::runtime::http_client::TransportError;
 
 /// Both latencies of a kind of request.
 #[derive(Debug, Clone, Default)]
@@ -50,6 +51,8 @@ pub struct Recorder {
     pub identify_errors: u64,
     /// Answers by status.
     pub statuses: BTreeMap<u16, u64>,
+    /// Requests without an answer, by what was in the way.
+    pub unanswered: BTreeMap<&'static str, u64>,
     /// Users in use now.
     pub users: usize,
     /// Users there are.
@@ -112,6 +115,17 @@ impl Recorder {
     fn failed(&mut self, kind: Kind) {
         self.errors += 1;
         self.identify_errors += u64::from(kind == Kind::Identify);
+    }
+
+    /// Counts why a request has no answer.
+    pub fn unanswered(&mut self, error: &TransportError) {
+        let reason = match error {
+            TransportError::Timeout(_) => "no answer within the time limit",
+            TransportError::Connect(_) => "cannot connect",
+            TransportError::Broken(_) => "connection broken",
+            TransportError::Body(_) => "cannot read the answer",
+        };
+        *self.unanswered.entry(reason).or_default() += 1;
     }
 
     /// Answers with 429.

@@ -9,6 +9,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, interval};
 use tokio_util::sync::CancellationToken;
 
+use super::adapt::Adapt;
 use super::app_api::{self, AppApi, AppApiError};
 use super::cleanup;
 use super::engine::{Engine, Sender, Shared};
@@ -16,6 +17,7 @@ use super::journal::{self, Header, Journal, JournalError};
 use super::profile::Profile;
 use super::queued::{Enqueuer, PATIENCE, QueueTarget};
 use super::recorder::Recorder;
+use super::schedule::Schedule;
 use super::thresholds::{self, Judged, Threshold};
 use crate::delivery::client::{Endpoint, FastTrackClient, TrackClient};
 use crate::delivery::credentials::Credentials;
@@ -26,7 +28,7 @@ use crate::runtime::clock::Clock;
 const CONNECTIONS: usize = 15;
 
 /// What a run needs.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Settings {
     /// The load.
     pub profile: Profile,
@@ -42,6 +44,10 @@ pub struct Settings {
     pub queue: Option<QueueTarget>,
     /// The journal's file.
     pub journal: PathBuf,
+    /// The users are numbered after this: those of the pre-flight are others.
+    pub users_after: usize,
+    /// Whether the rate falls while there are 429s.
+    pub adapt: bool,
 }
 
 /// What came of it.
@@ -53,6 +59,10 @@ pub struct Outcome {
     pub judged: Vec<Judged>,
     /// How long it took.
     pub elapsed: Duration,
+    /// The iterations that were to be: fewer where the rate fell.
+    pub planned: u64,
+    /// What came of the search for the rate that holds, where there was one.
+    pub adapt: Option<Adapt>,
 }
 
 /// A run as it is in one of its seconds.
@@ -66,6 +76,8 @@ pub struct Tick<'a> {
     pub length: Duration,
     /// The numbers so far.
     pub numbers: &'a Recorder,
+    /// Iterations a second that the schedule asks now.
+    pub offered: f64,
 }
 
 /// Why there is no outcome.
@@ -139,6 +151,8 @@ pub async fn run(
     mut watch: impl FnMut(Tick<'_>),
 ) -> Result<Outcome, RunError> {
     let (length, shared) = (settings.profile.duration(), Arc::new(Shared::default()));
+    let schedule = Schedule::new(&settings.profile);
+    let mut adapt = settings.adapt.then(Adapt::default);
     let thresholds = settings.thresholds.clone();
     let stop = stop.child_token();
     let mut ended = spawn(settings, &shared, stop.clone())?;
@@ -153,7 +167,14 @@ pub async fn run(
             _ = tick.tick() => {}
         }
         let (numbers, elapsed) = (shared.numbers(), start.elapsed());
+        // After the end there is no rate that could hold.
+        if let Some(adapt) = adapt.as_mut().filter(|_| elapsed <= length)
+            && let Some(factor) = adapt.look(&numbers)
+        {
+            shared.set_pace(shared.pace().changed(&schedule, elapsed, factor));
+        }
         watch(Tick {
+            offered: shared.pace().rate(&schedule, elapsed),
             second,
             elapsed,
             length,
@@ -169,6 +190,8 @@ pub async fn run(
         judged: thresholds::judge(&thresholds, &numbers, elapsed),
         numbers,
         elapsed,
+        planned: shared.pace().total(&schedule),
+        adapt,
     })
 }
 
@@ -188,7 +211,8 @@ fn spawn(
     let engine = Engine {
         sender,
         run: settings.header.run.as_str().into(),
-        journal: Journal::create(settings.journal, &settings.header)?,
+        journal: Journal::begin(settings.journal, &settings.header)?,
+        users_after: settings.users_after,
         profile: settings.profile,
         clock: Clock::system(),
         shared: Arc::clone(shared),

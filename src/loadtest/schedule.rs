@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::profile::Profile;
 
 /// What rounding may take from a whole number of iterations.
-const ROUNDING: f64 = 1e-6;
+pub(super) const ROUNDING: f64 = 1e-6;
 
 /// The due times of a profile.
 #[derive(Debug, Clone)]
@@ -74,7 +74,11 @@ impl Schedule {
         if number == 0 || number > self.total {
             return None;
         }
-        let wanted = real(number);
+        self.reaches(real(number))
+    }
+
+    /// When the integral of the rate reaches `wanted`; nothing where it never does.
+    pub fn reaches(&self, wanted: f64) -> Option<Duration> {
         let fits = |it: &&Segment| wanted <= it.before + it.area + ROUNDING;
         let segment = self.segments.iter().find(fits)?;
         let at = segment.starts_at + segment.time_of(wanted - segment.before);
@@ -94,6 +98,16 @@ impl Schedule {
     /// How many iterations are due by `elapsed`.
     pub fn due_by(&self, elapsed: Duration) -> u64 {
         whole(self.ideal(elapsed) + ROUNDING).min(self.total)
+    }
+
+    /// The rate at `elapsed`, in iterations a second; 0 after the end.
+    pub fn rate(&self, elapsed: Duration) -> f64 {
+        let elapsed = elapsed.as_secs_f64();
+        let within = |it: &&Segment| elapsed < it.starts_at + it.length;
+        let segment = self.segments.iter().find(within);
+        segment.map_or(0.0, |it| {
+            it.rate + it.slope * (elapsed - it.starts_at).max(0.0)
+        })
     }
 }
 
@@ -118,15 +132,15 @@ impl Segment {
     clippy::cast_sign_loss,
     reason = "a profile is checked to plan fewer iterations than 2^53, and no negative rate"
 )]
-fn whole(count: f64) -> u64 {
+pub(super) fn whole(count: f64) -> u64 {
     count as u64
 }
 
 #[expect(
     clippy::cast_precision_loss,
-    reason = "a profile plans fewer iterations than 2^53"
+    reason = "a run has fewer iterations and requests than 2^53"
 )]
-fn real(count: u64) -> f64 {
+pub(super) fn real(count: u64) -> f64 {
     count as f64
 }
 
@@ -166,6 +180,15 @@ mod tests {
         };
         profile.stages.extend([stage(10.0, 0), stage(10.0, 1)]);
         assert_eq!(Schedule::new(&profile).total(), 11);
+    }
+
+    #[test]
+    fn the_rate_is_that_of_the_line_it_is_on() {
+        let schedule = Schedule::new(&Profile::default());
+        for (second, rate) in [(0, 10.0), (15, 30.0), (30, 50.0), (60, 65.0), (120, 0.0)] {
+            let read = schedule.rate(Duration::from_secs(second));
+            assert!((read - rate).abs() < 1e-9, "second {second}: {read}");
+        }
     }
 
     fn profiles() -> impl Strategy<Value = Profile> {

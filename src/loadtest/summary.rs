@@ -121,40 +121,6 @@ fn queue(out: &mut String, it: &Recorder, seconds: f64) {
     line(out, "cio_errors", &it.errors.to_string());
 }
 
-/// One line for the progress, k6's first words and what matters beside them.
-pub fn progress(it: &Recorder, elapsed: Duration, length: Duration) -> String {
-    let show = super::profile::duration::show;
-    format!(
-        "running ({} of {}), {}/{} VUs, {} complete, {} dropped; {} requests, {:.2}% 429, {} errors; {}",
-        show(elapsed),
-        show(length),
-        it.users,
-        it.allocated,
-        it.completed,
-        it.dropped,
-        it.requests,
-        percent(it.throttled(), it.requests),
-        it.errors,
-        latencies(it),
-    )
-}
-
-fn latencies(it: &Recorder) -> String {
-    if it.enqueue.count() > 0 {
-        return format!(
-            "p95 {:.1} ms to enqueue, {:.1} ms to acceptance, {} jobs pending",
-            it.enqueue.percentile(95.0),
-            it.lag.percentile(95.0),
-            it.requests.saturating_sub(it.answered)
-        );
-    }
-    format!(
-        "p95 {:.1} ms from send, {:.1} ms from schedule",
-        it.all.percentile(95.0),
-        it.track.from_schedule.percentile(95.0)
-    )
-}
-
 fn section(out: &mut String, name: &str) {
     // Writing to a string cannot fail.
     writeln!(out, "\n  █ {name}\n").unwrap_or_default();
@@ -183,8 +149,9 @@ fn rated(count: u64, seconds: f64) -> String {
     format!("{count} {:.2}/s", count as f64 / seconds)
 }
 
+/// `part` of `whole` in percent; 0 of nothing.
 #[expect(clippy::cast_precision_loss, reason = "counts are below 2^53")]
-fn percent(part: u64, whole: u64) -> f64 {
+pub fn percent(part: u64, whole: u64) -> f64 {
     100.0 * part as f64 / whole.max(1) as f64
 }
 

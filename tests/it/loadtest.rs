@@ -15,7 +15,7 @@ use crate::support::{eventually, http};
 /// A simulator, and a folder for the journals.
 pub(crate) struct Scene {
     url: String,
-    state: TempDir,
+    pub(crate) state: TempDir,
     simulator: Cio,
 }
 
@@ -48,13 +48,13 @@ impl Scene {
     }
 
     pub(crate) fn run(&self, arguments: &[&str]) -> (Option<i32>, String) {
-        let fixed = ["loadtest", "--cleanup-rate", "2000"];
+        let fixed = ["loadtest", "--no-preflight", "--cleanup-rate", "2000"];
         process::run(&[&fixed, arguments].concat(), &self.variables())
     }
 
     /// Likewise, with standard output in front, while others work.
     async fn run_beside(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
-        let fixed = ["loadtest", "--cleanup-rate", "2000"];
+        let fixed = ["loadtest", "--no-preflight", "--cleanup-rate", "2000"];
         let arguments: Vec<String> = fixed
             .iter()
             .chain(arguments)
@@ -88,7 +88,7 @@ impl Scene {
         serde_json::from_str(&page.expect("an answer").1).expect("JSON")
     }
 
-    fn journals(&self) -> usize {
+    pub(crate) fn journals(&self) -> usize {
         std::fs::read_dir(self.state.path().join("cio/runs")).map_or(0, Iterator::count)
     }
 }
@@ -146,7 +146,7 @@ async fn a_run_that_drops_most_of_its_plan_is_no_pass_and_says_what_to_raise() {
     let (code, log) = scene.run(&[&["--rate", "20", "--duration", "2s"], &users[..]].concat());
     assert_eq!(code, Some(1), "{log}");
     assert!(
-        log.contains("fell short") && log.contains("--max-users 2"),
+        log.contains("fell short") && log.contains("Raise both numbers: --max-users "),
         "{log}"
     );
 }
@@ -156,6 +156,7 @@ async fn a_run_that_is_asked_to_end_removes_its_users() {
     let scene = Scene::start(&[]).await;
     let arguments = [
         "loadtest",
+        "--no-preflight",
         "--cleanup-rate",
         "2000",
         "--rate",
@@ -181,7 +182,14 @@ async fn a_run_that_is_asked_to_end_removes_its_users() {
 async fn a_run_that_was_killed_is_cleaned_up_by_its_id() {
     let scene = Scene::start(&[]).await;
     let run = Cio::start(
-        &["loadtest", "--rate", "20", "--duration", "60s"],
+        &[
+            "loadtest",
+            "--no-preflight",
+            "--rate",
+            "20",
+            "--duration",
+            "60s",
+        ],
         &scene.variables(),
     );
     eventually("some users", async || {

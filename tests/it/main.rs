@@ -20,6 +20,8 @@ mod generated;
 mod interop;
 mod limit;
 mod loadtest;
+mod loadtest_conduct;
+mod loadtest_terminal;
 mod memory;
 mod metrics;
 mod odd;

@@ -1,7 +1,10 @@
 //! `cio loadtest`.
 
+mod conduct;
+mod live;
 mod load;
 mod outputs;
+mod progress;
 mod target;
 mod through;
 mod verify;
@@ -10,15 +13,17 @@ use anyhow::{Context, anyhow};
 use clap::{Args, Subcommand};
 use ulid::Ulid;
 
+use self::conduct::Conduct;
 use self::load::Load;
 use self::outputs::Outputs;
 use self::target::{Target, Workspace, complete};
 use self::through::Through;
 use super::CommandError;
 use crate::loadtest::journal::{self, Header};
+use crate::loadtest::preflight::Place;
 use crate::loadtest::profile::{Profile, duration};
 use crate::loadtest::report::{self, Facts};
-use crate::loadtest::run::{self, Outcome, Settings, Tick};
+use crate::loadtest::run::{Outcome, Settings};
 use crate::loadtest::schedule::Schedule;
 use crate::loadtest::series::Series;
 use crate::loadtest::summary;
@@ -27,8 +32,6 @@ use crate::runtime::shutdown;
 
 /// What a workspace takes, in requests a second.
 const WORKSPACE_LIMIT: f64 = 100.0;
-/// Seconds between two lines of progress.
-const PROGRESS_EVERY: u64 = 5;
 
 /// Load a staging workspace or a simulator as the guide does, and remove the test users again.
 #[derive(Debug, Args)]
@@ -50,6 +53,9 @@ pub(super) struct Loadtest {
 
     #[command(flatten)]
     outputs: Outputs,
+
+    #[command(flatten)]
+    conduct: Conduct,
 
     #[command(flatten)]
     target: Target,
@@ -89,13 +95,23 @@ impl Loadtest {
                 let removal = target.remove_users(&journal, &workspace).await?;
                 complete(removal, &journal)
             }
-            None => test(self.load, self.outputs, self.target, self.through).await,
+            None => {
+                test(
+                    self.load,
+                    self.conduct,
+                    self.outputs,
+                    self.target,
+                    self.through,
+                )
+                .await
+            }
         }
     }
 }
 
 async fn test(
     load: Load,
+    conduct: Conduct,
     outputs: Outputs,
     target: Target,
     through: Through,
@@ -110,9 +126,9 @@ async fn test(
         Ulid::from_parts(clock.now_ms(), rand::random()).to_string(),
     );
     let journal = target.journal(&run)?;
-    announce(&profile, &workspace, &run);
-    let schedule = Schedule::new(&profile);
-    let (planned, mut series) = (schedule.total(), Series::new(schedule));
+    let place = conduct.place(&workspace).await?;
+    announce(&profile, &workspace, place.as_ref(), &run);
+    let mut series = Series::new(Schedule::new(&profile));
     let header = Header {
         run,
         site_id: workspace.credentials.site_id().to_owned(),
@@ -126,16 +142,18 @@ async fn test(
         credentials: workspace.credentials.clone(),
         queue,
         journal: journal.clone(),
+        users_after: 0,
+        adapt: false,
     };
     let stop = shutdown::on_signals().context("install signal handlers")?;
-    let watch = |tick: Tick<'_>| {
-        series.look(tick.elapsed, tick.numbers);
-        say(&tick);
-    };
-    let outcome = run::run(settings, &stop, watch).await;
+    let outcome = conduct
+        .run(settings, &stop, |tick| {
+            series.look(tick.elapsed, tick.numbers)
+        })
+        .await;
     // Whatever came of the run, what it created is removed.
     let removed = target.remove_users(&journal, &workspace).await;
-    let outcome = outcome.map_err(anyhow::Error::from)?;
+    let outcome = outcome?;
     series.end(outcome.elapsed, &outcome.numbers);
     let report = report::build(Facts {
         header: &header,
@@ -146,30 +164,28 @@ async fn test(
         series: &series,
         removal: removed.as_ref().ok().copied(),
     });
+    print(&outputs, &outcome, &profile);
+    let kept = outputs.keep(report);
+    verdict(&outcome)?;
+    kept?;
+    complete(removed?, &journal)
+}
+
+fn print(outputs: &outputs::Ready, outcome: &Outcome, profile: &Profile) {
     outputs.print(&summary::text(
         &outcome.numbers,
         &outcome.judged,
         outcome.elapsed,
     ));
+    if let Some(adapt) = &outcome.adapt {
+        outputs.print(&format!("\n  █ ADAPT\n\n    {adapt}\n"));
+    }
     if let Some(advice) = summary::advice(&outcome.numbers, profile.peak(), profile.max_users) {
         eprintln!("{advice}");
     }
-    let kept = outputs.keep(report);
-    verdict(&outcome, planned)?;
-    kept?;
-    complete(removed?, &journal)
 }
 
-fn say(tick: &Tick<'_>) {
-    if tick.second.is_multiple_of(PROGRESS_EVERY) {
-        eprintln!(
-            "{}",
-            summary::progress(tick.numbers, tick.elapsed, tick.length)
-        );
-    }
-}
-
-fn verdict(outcome: &Outcome, planned: u64) -> Result<(), CommandError> {
+fn verdict(outcome: &Outcome) -> Result<(), CommandError> {
     let crossed = outcome.judged.iter().filter(|it| !it.held);
     let crossed: Vec<String> = crossed
         .map(|it| format!("{} '{}'", it.threshold.metric, it.threshold.expression))
@@ -177,21 +193,24 @@ fn verdict(outcome: &Outcome, planned: u64) -> Result<(), CommandError> {
     if !crossed.is_empty() {
         return Err(CommandError::Crossed(crossed.join(", ")));
     }
-    match summary::shortfall(&outcome.numbers, planned) {
+    match summary::shortfall(&outcome.numbers, outcome.planned) {
         Some(reason) => Err(anyhow!(reason).into()),
         None => Ok(()),
     }
 }
 
-fn announce(profile: &Profile, workspace: &Workspace, run: &str) {
+fn announce(profile: &Profile, workspace: &Workspace, place: Option<&Place>, run: &str) {
     let planned = Schedule::new(profile).total();
     let peak = profile.peak_requests();
     eprintln!(
-        "run {run}: workspace {} at {}, region {}\n{planned} iterations, {} requests in {}, peak {peak} requests/s, \
+        "run {run}: workspace {} at {}, {}\n{planned} iterations, {} requests in {}, peak {peak} requests/s, \
          {planned} test users, at most {} at once",
         workspace.credentials.site_id(),
         workspace.endpoint.as_str(),
-        workspace.region.as_str(),
+        place.map_or_else(
+            || format!("region {} (not asked)", workspace.region.as_str()),
+            ToString::to_string
+        ),
         planned * 2,
         duration::show(profile.duration()),
         profile.max_users

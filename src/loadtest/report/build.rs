@@ -54,9 +54,9 @@ pub fn build(facts: Facts<'_>) -> Report {
             url: header.url.clone(),
             region: facts.region.to_owned(),
         },
-        verdict: verdict(outcome, profile.iterations),
+        verdict: verdict(outcome),
         thresholds: outcome.judged.iter().map(threshold).collect(),
-        totals: totals(numbers, outcome.elapsed.as_secs_f64(), profile.iterations),
+        totals: totals(numbers, outcome.elapsed.as_secs_f64(), outcome.planned),
         latencies: Latencies {
             identify: measured(&numbers.identify),
             track: measured(&numbers.track),
@@ -92,7 +92,7 @@ pub(super) fn load(profile: &Profile) -> Load {
     }
 }
 
-fn verdict(outcome: &run::Outcome, planned: u64) -> Verdict {
+fn verdict(outcome: &run::Outcome) -> Verdict {
     let crossed = outcome.judged.iter().filter(|it| !it.held);
     let crossed: Vec<String> = crossed
         .map(|it| {
@@ -100,7 +100,7 @@ fn verdict(outcome: &run::Outcome, planned: u64) -> Verdict {
             format!("{metric} '{expression}' was {:.2}", it.value)
         })
         .collect();
-    let short = summary::shortfall(&outcome.numbers, planned);
+    let short = summary::shortfall(&outcome.numbers, outcome.planned);
     Verdict {
         outcome: match (&crossed[..], &short) {
             ([], None) => Outcome::Passed,

@@ -37,6 +37,8 @@ pub(super) fn report() -> Report {
         judged: thresholds::judge(&parsed, &numbers, elapsed),
         numbers,
         elapsed,
+        planned: Schedule::new(&profile).total(),
+        adapt: None,
     };
     build(Facts {
         header: &Header {
