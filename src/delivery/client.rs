@@ -147,8 +147,8 @@ fn options(connections: usize) -> HttpClientOptions {
     }
 }
 
-/// A client with fixed credentials for whoever sends thousands of requests a second, cheap to clone: it
-/// takes a quarter less of the processor for each.
+/// A client with fixed credentials for whoever sends thousands of requests a second, cheap to clone:
+/// what can be made once is not made for each.
 #[derive(Debug, Clone)]
 pub struct FastTrackClient {
     http: HttpConnections,

@@ -55,7 +55,8 @@ export function markdown({ settings, machine, contestants, compared, othersShare
     Object.entries(at)
       .map(([rate, it]) => `${it[key].median.toPrecision(2)} at ${grouped(rate)}`)
       .join(', ');
-  const sentences = compared.map(({ title, at }) => `- ${title}, in multiples of ours: CPU ${each(at, 'cpu')}; memory ${each(at, 'memory')}.`);
+  const known = compared.filter(({ at }) => Object.keys(at).length > 0);
+  const sentences = known.map(({ title, at }) => `- ${title}, in multiples of ours: CPU ${each(at, 'cpu')}; memory ${each(at, 'memory')}.`);
   return `${machine}. Median of ${rounds} rounds of ${seconds} s, answers after ${latency} ms. Processes that are not of the bench had ${Math.round(othersShare.median * 100)} % of the machine (${Math.round(othersShare.most * 100)} % at most).
 
 ${table}
