@@ -126,16 +126,18 @@ fn adapters_that_end_one_after_the_other_fail_no_question() {
     let asked = scope(|scope| {
         let asker = scope.spawn(|| stage.ask_until(&done));
         let ends = Ends(&done);
-        system(&["rollout", "restart", deployment]);
-        system(&["rollout", "status", deployment, "--timeout=2m"]);
-        // The old ones have ended.
-        let selector = "app.kubernetes.io/component=adapter";
-        stage.wait("2 adapters", SOON, || {
-            system(&["get", "pods", "-l", selector, "-o", "name"])
-                .lines()
-                .count()
-                == 2
-        });
+        // Six adapters end, one after the other.
+        for _ in 0..3 {
+            system(&["rollout", "restart", deployment]);
+            system(&["rollout", "status", deployment, "--timeout=2m"]);
+            let selector = "app.kubernetes.io/component=adapter";
+            stage.wait("2 adapters", SOON, || {
+                system(&["get", "pods", "-l", selector, "-o", "name"])
+                    .lines()
+                    .count()
+                    == 2
+            });
+        }
         drop(ends);
         asker.join().expect("the asker ends")
     });
