@@ -17,8 +17,10 @@ use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::watcher;
 use kube::{Api, Client};
 use prometheus::Registry;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::budget::{Budget, Rate};
 use super::build::MANAGED_BY_SELECTOR;
 use super::metrics::Metrics;
 use super::reconcile::{Context, on_error, reconcile};
@@ -32,6 +34,13 @@ use crate::runtime::http_client::HttpClient;
 const CONCURRENCY: u16 = 8;
 /// Events that come within this span lead to one reconcile.
 const DEBOUNCE: Duration = Duration::from_millis(500);
+
+/// Status writes a second for nothing but a depth, over all pipelines, and as many again at once:
+/// what a thousand queues in motion may cost the API server.
+const DEPTH_WRITES: Rate = Rate {
+    per_second: 4.0,
+    at_once: 20.0,
+};
 
 /// What `run` needs.
 #[derive(Debug)]
@@ -92,6 +101,7 @@ fn context(client: Client, options: Options) -> anyhow::Result<Context> {
         clock: Clock::system(),
         settings: options.settings,
         metrics: Metrics::new(&options.registry)?,
+        depth_writes: Budget::new(DEPTH_WRITES, Instant::now()),
         failures: Mutex::new(HashMap::new()),
     })
 }

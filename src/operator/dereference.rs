@@ -13,6 +13,7 @@ use kube::{Api, Client, ResourceExt};
 use serde::de::DeserializeOwned;
 
 use super::build::{pipeline_selector, pod_monitor_resource};
+use super::conditions::missing_secret;
 use super::error::Error;
 use crate::adapter::circuit::{self, Delivery};
 use crate::adapter::{pods, reading};
@@ -28,7 +29,8 @@ pub(super) struct Observed {
     pub(super) deployment: Option<Deployment>,
     pub(super) hpa: Option<HorizontalPodAutoscaler>,
     pub(super) pod_monitor: Option<DynamicObject>,
-    pub(super) pods: Vec<Pod>,
+    /// What a container that cannot start waits for.
+    pub(super) missing_secret: Option<String>,
     /// The queue's depth, as a sidecar tells it.
     pub(super) depth: Result<reading::Reading, reading::Unknown>,
     /// What the workers say of Customer.io.
@@ -115,7 +117,7 @@ pub(super) async fn dereference(
         deployment,
         hpa,
         pod_monitor,
-        pods,
+        missing_secret: pods.iter().find_map(missing_secret),
         depth,
         delivery,
     })

@@ -5,6 +5,7 @@
 //! Secret and no Redis; the queue's depth it hears from a sidecar.
 
 mod apply;
+mod budget;
 pub mod build;
 mod conditions;
 mod controller;

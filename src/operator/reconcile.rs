@@ -11,12 +11,14 @@ use kube::{Client, Resource, ResourceExt};
 use tokio::time::Instant;
 
 use super::apply::apply;
+use super::budget::Budget;
 use super::build::build;
 use super::dereference::{Observed, dereference};
 use super::error::Error;
+use super::events;
 use super::metrics::Metrics;
+use super::status::{self, News};
 use super::validate::{Refusal, Settings, validate};
-use super::{events, status};
 use crate::api::{CioPipeline, CioPipelineStatus};
 use crate::runtime::clock::Clock;
 use crate::runtime::http_client::HttpClient;
@@ -34,6 +36,8 @@ pub(super) struct Context {
     pub(super) settings: Settings,
     pub(super) recorder: Recorder,
     pub(super) metrics: Metrics,
+    /// Writes of a status in which only the depth is new.
+    pub(super) depth_writes: Budget,
     /// Failures in a row, by uid; success clears one, and [`MOST_FAILING`] bounds them.
     pub(super) failures: Mutex<HashMap<String, u32>>,
 }
@@ -145,8 +149,11 @@ async fn update_status(
     before: &CioPipelineStatus,
     after: &CioPipelineStatus,
 ) -> Result<(), Error> {
-    if !status::worth_writing(before, after) {
-        return Ok(());
+    match status::worth_writing(before, after) {
+        News::None => return Ok(()),
+        // It is said at the next look.
+        News::Depth if !context.depth_writes.take(Instant::now()) => return Ok(()),
+        News::Depth | News::Picture => {}
     }
     status::write(&context.client, pipeline, after).await?;
     if let Some(ready) = status::changed_ready(before, after) {
