@@ -73,7 +73,7 @@ const LIMIT: Definition = Definition {
 };
 const USED: Definition = Definition {
     name: "cio_limit_used_ratio",
-    help: "The part of the workspace's limit that was used in the last 10 seconds, 0 to 1.",
+    help: "The part of the workspace's limit that was used in the last 2 to 10 seconds, 0 to 1.",
     kind: MetricType::GAUGE,
     labels: PIPELINE,
 };

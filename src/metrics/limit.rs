@@ -3,14 +3,18 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::delivery::client::Region;
 use crate::delivery::limiter::usage::{LimitReading, UsageReader};
 use crate::delivery::limiter::{LimitStore, limit_key};
 use crate::delivery::site_id::SiteId;
 
-/// What is used is reckoned over this time, in µs by Redis' clock.
-const SPAN_US: u64 = 10_000_000;
+/// What is used is reckoned over the time in which so many requests may be sent: fewer say little,
+/// and more say it late.
+const REQUESTS: f64 = 20.0;
+/// That time is no shorter and no longer than this, in seconds by Redis' clock.
+const SPAN: (f64, f64) = (1.5, 10.0);
 /// Readings in memory, whatever the pace: 10 s at the fastest, and some.
 const MOST_READINGS: usize = 128;
 
@@ -91,6 +95,10 @@ impl Window {
             self.key = key;
             self.readings.clear();
         }
+        let span = (REQUESTS / rate.max(f64::MIN_POSITIVE)).clamp(SPAN.0, SPAN.1);
+        while self.is_too_long(reading.at_us, span) {
+            self.readings.pop_front();
+        }
         let used = self
             .readings
             .front()
@@ -100,9 +108,6 @@ impl Window {
             self.readings.clear();
         }
         self.readings.push_back(reading);
-        while self.is_too_long(reading.at_us) {
-            self.readings.pop_front();
-        }
         LimitUse {
             requests_per_second: rate,
             // While Customer.io asks to wait there is nothing that could be used.
@@ -116,9 +121,10 @@ impl Window {
     }
 
     /// Whether the span is covered without the oldest.
-    fn is_too_long(&self, now_us: u64) -> bool {
-        let second = self.readings.get(1);
-        let covered = second.is_some_and(|it| now_us.saturating_sub(it.at_us) >= SPAN_US);
+    fn is_too_long(&self, now_us: u64, span: f64) -> bool {
+        let covered = self.readings.get(1).is_some_and(|second| {
+            Duration::from_micros(now_us.saturating_sub(second.at_us)).as_secs_f64() >= span
+        });
         covered || self.readings.len() > MOST_READINGS
     }
 }
@@ -145,21 +151,33 @@ mod tests {
     }
 
     #[test]
-    fn what_is_used_is_reckoned_over_ten_seconds_and_anew_for_a_new_key() {
+    fn what_is_used_is_reckoned_over_a_few_requests_and_anew_for_a_new_key() {
         let mut window = Window::default();
         let mut take = |key: &str, second, granted| {
             percent(window.take(key.to_owned(), reading(second, granted), 100))
         };
         assert_eq!(take("a", 100, 0), None);
         assert_eq!(take("a", 102, 196), Some(100));
-        assert_eq!(take("a", 104, 196), Some(50));
-        for second in [106, 108, 110, 112] {
-            take("a", second, 196);
-        }
-        assert_eq!(take("a", 114, 196), Some(0));
-        assert_eq!(take("a", 116, 3), None, "the key began anew");
-        assert_eq!(take("a", 118, 101), Some(50));
-        assert_eq!(take("b", 120, 101), None);
+        assert_eq!(take("a", 104, 294), Some(50));
+        assert_eq!(take("a", 106, 294), Some(0));
+        assert_eq!(take("a", 108, 3), None, "the key began anew");
+        assert_eq!(take("a", 110, 101), Some(50));
+        assert_eq!(take("b", 112, 101), None);
+    }
+
+    #[test]
+    fn at_a_low_rate_it_is_reckoned_over_ten_seconds() {
+        let mut window = Window::default();
+        let mut take = |second, granted| {
+            let mut reading = reading(second, granted);
+            reading.requests_per_second = Some(1.0 / 0.98);
+            percent(window.take("a".to_owned(), reading, 1))
+        };
+        take(0, 0);
+        // One request more or less in two seconds would be half of the rate.
+        assert_eq!(take(10, 10), Some(100));
+        assert_eq!(take(12, 11), Some(92));
+        assert_eq!(take(14, 13), Some(93));
     }
 
     #[test]

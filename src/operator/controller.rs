@@ -6,10 +6,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use futures::StreamExt;
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use k8s_openapi::api::core::v1::ServiceAccount;
-use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::ListParams;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::{Config, Controller};
@@ -21,17 +17,25 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::budget::{Budget, Rate};
-use super::build::MANAGED_BY_SELECTOR;
+use super::caches::pods::follow;
+use super::caches::{self, Caches};
 use super::metrics::Metrics;
 use super::reconcile::{Context, on_error, reconcile};
+use super::settled::Settled;
 use super::validate::Settings;
 use crate::adapter::reading;
 use crate::api::CioPipeline;
 use crate::runtime::clock::Clock;
-use crate::runtime::http_client::HttpClient;
+use crate::runtime::http_client::{HttpClient, HttpClientOptions};
 
-/// Reconciles at once.
-const CONCURRENCY: u16 = 8;
+/// Reconciles at once: so many that pipelines whose sidecars hang, at 2 s each, do not keep the
+/// others waiting.
+const CONCURRENCY: u16 = 32;
+/// Each pod is asked every 10 s and there may be thousands: no connection is kept open for that.
+const ASKING: HttpClientOptions = HttpClientOptions {
+    idle_per_host: 0,
+    ..reading::CLIENT
+};
 /// Events that come within this span lead to one reconcile.
 const DEBOUNCE: Duration = Duration::from_millis(500);
 
@@ -69,14 +73,15 @@ pub async fn run(
             "cannot list CioPipelines: is the CRD installed (kubectl apply -f crds/) and may this \
          service account list them?",
         )?;
-    let context = Arc::new(context(client.clone(), options)?);
+    let (caches, changes) = caches::open(&client);
+    let pods = Arc::clone(&caches.pods);
+    let context = Arc::new(context(client.clone(), caches, options)?);
     on_started();
-    let owned = || watcher::Config::default().labels(MANAGED_BY_SELECTOR);
-    Controller::new(pipelines, watcher::Config::default())
-        .owns(Api::<Deployment>::all(client.clone()), owned())
-        .owns(Api::<HorizontalPodAutoscaler>::all(client.clone()), owned())
-        .owns(Api::<PodDisruptionBudget>::all(client.clone()), owned())
-        .owns(Api::<ServiceAccount>::all(client), owned())
+    let controller = Controller::new(pipelines, watcher::Config::default())
+        .owns_stream(changes.accounts)
+        .owns_stream(changes.budgets)
+        .owns_stream(changes.deployments)
+        .owns_stream(changes.hpas)
         .with_config(
             Config::default()
                 .concurrency(CONCURRENCY)
@@ -84,12 +89,15 @@ pub async fn run(
         )
         .graceful_shutdown_on(async move { stop.cancelled().await })
         .run(reconcile, on_error, context)
-        .for_each(|_| std::future::ready(()))
-        .await;
+        .for_each(|_| std::future::ready(()));
+    tokio::select! {
+        () = controller => {}
+        () = follow(client, &pods) => {}
+    }
     Ok(())
 }
 
-fn context(client: Client, options: Options) -> anyhow::Result<Context> {
+fn context(client: Client, caches: Caches, options: Options) -> anyhow::Result<Context> {
     let reporter = Reporter {
         controller: "cio-operator".to_owned(),
         instance: None,
@@ -97,7 +105,9 @@ fn context(client: Client, options: Options) -> anyhow::Result<Context> {
     Ok(Context {
         recorder: Recorder::new(client.clone(), reporter),
         client,
-        http: HttpClient::new(reading::CLIENT).context("cannot read the system's certificates")?,
+        caches,
+        settled: Settled::default(),
+        http: HttpClient::new(ASKING).context("cannot read the system's certificates")?,
         clock: Clock::system(),
         settings: options.settings,
         metrics: Metrics::new(&options.registry)?,

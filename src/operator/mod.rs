@@ -7,6 +7,7 @@
 mod apply;
 mod budget;
 pub mod build;
+mod caches;
 mod conditions;
 mod controller;
 mod dereference;
@@ -14,6 +15,7 @@ mod error;
 mod events;
 mod metrics;
 mod reconcile;
+mod settled;
 mod status;
 #[cfg(test)]
 mod test_support;

@@ -4,7 +4,8 @@ use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
-use kube::{Api, Client, ResourceExt};
+use kube::core::{DeserializeGuard, ObjectMeta};
+use kube::{Api, Client};
 use serde_json::json;
 
 use super::FIELD_MANAGER;
@@ -124,19 +125,20 @@ fn picture(status: &CioPipelineStatus) -> CioPipelineStatus {
 /// Writes the status, whole: fields that are gone are removed.
 pub(super) async fn write(
     client: &Client,
-    pipeline: &CioPipeline,
+    metadata: &ObjectMeta,
     status: &CioPipelineStatus,
 ) -> Result<(), Error> {
-    let namespace = pipeline.namespace().unwrap_or_default();
-    let api = Api::<CioPipeline>::namespaced(client.clone(), &namespace);
+    let namespace = metadata.namespace.as_deref().unwrap_or_default();
+    let name = metadata.name.as_deref().unwrap_or_default();
+    let api = Api::<DeserializeGuard<CioPipeline>>::namespaced(client.clone(), namespace);
     let patch = json!({
         "apiVersion": "cio.dev/v1alpha1",
         "kind": "CioPipeline",
-        "metadata": {"name": pipeline.name_any()},
+        "metadata": {"name": name},
         "status": status,
     });
     let params = PatchParams::apply(FIELD_MANAGER).force();
-    api.patch_status(&pipeline.name_any(), &params, &Patch::Apply(&patch))
+    api.patch_status(name, &params, &Patch::Apply(&patch))
         .await
         .map(drop)
         .map_err(|source| Error::Write {

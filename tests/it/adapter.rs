@@ -445,10 +445,8 @@ async fn a_pipeline_that_holds_is_never_told_to_grow_while_more_pods_could_do_no
             .set("shop", "events", Some(&pipeline(when).spec));
         let mut text = metrics_text(depth, Clock::system().now().as_second());
         if let Some((used, open)) = limit {
-            text += &format!(
-                "cio_limit_requests_per_second 80\ncio_limit_used_ratio {used}\n\
-                 cio_limit_circuit_open {open}\n"
-            );
+            let limit = format!("cio_limit_used_ratio {used}\ncio_limit_circuit_open {open}\n");
+            text = [text.as_str(), "cio_limit_requests_per_second 80\n", &limit].concat();
         }
         let sidecar = Sidecar::saying(text).await;
         for name in ["a", "b"] {

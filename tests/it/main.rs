@@ -11,6 +11,7 @@
 )]
 
 mod adapter;
+mod argocd;
 mod clients;
 mod doctor;
 mod e2e;

@@ -19,13 +19,13 @@ pub(in crate::operator) fn wanted_pods(deployment: &Deployment) -> i32 {
 
 /// `Available`: are there enough ready pods? Enough is the minimum: while the HPA adds pods, the
 /// Deployment's own condition is False until the last of them is ready, and nothing is wrong.
+/// A rollout never takes a ready pod away before another one is ready, so that pods of any template count.
 pub(super) fn available(deployment: &Deployment, min_replicas: i32) -> Finding {
     let status = deployment.status.clone().unwrap_or_default();
     let wanted = wanted_pods(deployment);
     let ready = status.ready_replicas.unwrap_or(0);
-    let seen = status.observed_generation >= deployment.metadata.generation;
     let message = format!("{ready} of {wanted} pods are ready");
-    if seen && ready >= wanted.min(min_replicas).max(1) {
+    if ready >= wanted.min(min_replicas).max(1) {
         Finding::new("Available", "True", "MinimumReplicasAvailable", message)
     } else {
         Finding::new("Available", "False", "MinimumReplicasUnavailable", message)

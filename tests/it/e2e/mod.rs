@@ -11,5 +11,7 @@ mod limit;
 mod monitoring;
 mod outages;
 mod refusals;
+mod saturation;
 mod scaling;
+mod status;
 mod support;
