@@ -11,6 +11,7 @@ pub mod auth;
 mod cache;
 pub mod circuit;
 mod documents;
+mod follow;
 pub mod gate;
 mod groups;
 pub mod handshake;

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::auth::review::ClusterReviewer;
 use super::auth::trust::Trust;
+use super::follow::Follower;
 use super::gate::{Gate, GateKeeper};
 use super::handshake::{self, HandshakeError};
 use super::hold::Holds;
@@ -146,6 +147,20 @@ impl Watches<'_> {
         trust
     }
 
+    fn follower(
+        &self,
+        what: &'static str,
+        namespace: Option<String>,
+        missing: &watch::Sender<usize>,
+    ) -> Follower {
+        Follower {
+            what,
+            namespace,
+            missing: missing.clone(),
+            errors: self.metrics.watch_errors(what),
+        }
+    }
+
     /// The pipelines that hold, and how many watches still wait for their first list.
     fn holds(
         &self,
@@ -157,10 +172,8 @@ impl Watches<'_> {
         let (sender, missing) = watch::channel(scopes.len());
         for namespace in scopes {
             let watch = HoldWatch {
-                namespace,
+                follower: self.follower("pipelines", namespace, &sender),
                 holds: Arc::clone(&holds),
-                missing: sender.clone(),
-                errors: self.metrics.watch_errors("pipelines"),
             };
             tasks.spawn(watch.run(self.client.clone()));
         }
@@ -178,10 +191,8 @@ impl Watches<'_> {
         let (sender, missing) = watch::channel(scopes.len());
         for namespace in scopes {
             let watch = PodWatch {
-                namespace,
+                follower: self.follower("pods", namespace, &sender),
                 store: Arc::clone(&store),
-                missing: sender.clone(),
-                errors: self.metrics.watch_errors("pods"),
             };
             tasks.spawn(watch.run(self.client.clone()));
         }

@@ -67,15 +67,7 @@ async fn the_text_has_the_depth_and_all_that_bullmqs_own_exporter_says() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_workspaces_limit_is_shown_with_how_much_of_it_is_used_and_whether_anything_is_sent() {
     let server = RedisServer::start();
-    let source = RedisSource::fixed(server.url().parse().unwrap());
-    let store: Arc<dyn LimitStore> = Arc::new(RedisLimit(Redis::new(source)));
-    let limit = LimitSource {
-        store: Arc::clone(&store),
-        region: Region::Us,
-        site_id: SiteId::Fixed("site".to_owned()),
-        requests_per_second: 80,
-    };
-    let (address, _stop) = sidecar_with(&server.url(), Duration::from_secs(30), Some(limit)).await;
+    let (store, address, _stop) = beside_our_worker(&server).await;
     let text = page_with(&address, USED).await;
     assert_eq!(sample(&text, RATE), Some(80.0), "nobody sends: {text}");
     assert_eq!(sample(&text, USED), Some(0.0), "{text}");
@@ -105,15 +97,7 @@ async fn the_workspaces_limit_is_shown_with_how_much_of_it_is_used_and_whether_a
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_sends_nothing_says_so_to_the_workspace_until_it_sends_again() {
     let server = RedisServer::start();
-    let source = RedisSource::fixed(server.url().parse().unwrap());
-    let store: Arc<dyn LimitStore> = Arc::new(RedisLimit(Redis::new(source)));
-    let limit = LimitSource {
-        store: Arc::clone(&store),
-        region: Region::Us,
-        site_id: SiteId::Fixed("site".to_owned()),
-        requests_per_second: 80,
-    };
-    let (address, _stop) = sidecar_with(&server.url(), Duration::from_secs(30), Some(limit)).await;
+    let (store, address, _stop) = beside_our_worker(&server).await;
     let (circuit, circumstance) = watch::channel(Circumstance::Deliverable);
     let announcer = Announcer {
         store,
@@ -262,6 +246,20 @@ async fn sidecar_with(
     let stop = CancellationToken::new();
     tokio::spawn(sidecar.run(listener, stop.clone()));
     (address, stop.drop_guard())
+}
+
+/// Where the limit is kept, and a sidecar that shows it.
+async fn beside_our_worker(server: &RedisServer) -> (Arc<dyn LimitStore>, String, DropGuard) {
+    let source = RedisSource::fixed(server.url().parse().unwrap());
+    let store: Arc<dyn LimitStore> = Arc::new(RedisLimit(Redis::new(source)));
+    let limit = LimitSource {
+        store: Arc::clone(&store),
+        region: Region::Us,
+        site_id: SiteId::Fixed("site".to_owned()),
+        requests_per_second: 80,
+    };
+    let (address, stop) = sidecar_with(&server.url(), Duration::from_secs(30), Some(limit)).await;
+    (store, address, stop)
 }
 
 fn credentials() -> watch::Receiver<Arc<Credentials>> {

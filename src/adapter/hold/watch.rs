@@ -2,59 +2,32 @@
 
 use std::sync::Arc;
 
-use futures::StreamExt;
 use kube::core::DeserializeGuard;
-use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Api, Client, ResourceExt};
-use prometheus::IntCounter;
-use tokio::sync::watch::Sender;
+use kube::runtime::watcher;
+use kube::{Client, ResourceExt};
 
 use super::{Holds, Key, target};
+use crate::adapter::follow::Follower;
 use crate::api::CioPipeline;
-
-/// Pipelines in one page of a list: it bounds what is in memory untrimmed.
-const PAGE: u32 = 200;
 
 /// One that this version cannot read does not end the watch.
 type Guarded = DeserializeGuard<CioPipeline>;
 
 /// A watch over one namespace, or over all of them.
 pub(in crate::adapter) struct HoldWatch {
-    /// The namespace; none for all.
-    pub(in crate::adapter) namespace: Option<String>,
+    /// The watch itself.
+    pub(in crate::adapter) follower: Follower,
     /// Where they go.
     pub(in crate::adapter) holds: Arc<Holds>,
-    /// How many watches still wait for their first complete list.
-    pub(in crate::adapter) missing: Sender<usize>,
-    /// Counts interruptions; each is retried with backoff.
-    pub(in crate::adapter) errors: IntCounter,
 }
 
 impl HoldWatch {
     /// Follows until dropped.
     pub(in crate::adapter) async fn run(self, client: Client) {
-        let api: Api<Guarded> = match &self.namespace {
-            None => Api::all(client),
-            Some(namespace) => Api::namespaced(client, namespace),
-        };
-        let config = watcher::Config::default().page_size(PAGE);
-        let mut events = std::pin::pin!(watcher(api, config).default_backoff());
+        let config = watcher::Config::default();
         let mut listing = Vec::new();
-        let mut listed_once = false;
-        while let Some(event) = events.next().await {
-            match event {
-                Ok(event) => {
-                    if self.take(event, &mut listing) && !listed_once {
-                        listed_once = true;
-                        self.missing.send_modify(|missing| *missing -= 1);
-                    }
-                }
-                Err(error) => {
-                    self.errors.inc();
-                    tracing::warn!(error = %error, "the watch of CioPipelines was interrupted");
-                }
-            }
-        }
+        let take = |event| self.take(event, &mut listing);
+        self.follower.run::<Guarded>(client, config, take).await;
     }
 
     /// Takes one event in; whether a list is now complete.
@@ -67,7 +40,8 @@ impl HoldWatch {
             }
             watcher::Event::InitDone => {
                 let listed = std::mem::take(listing);
-                self.holds.replace(self.namespace.as_deref(), listed);
+                self.holds
+                    .replace(self.follower.namespace.as_deref(), listed);
                 return true;
             }
             watcher::Event::Apply(pipeline) => {
