@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 
+use super::hold::Holds;
 use super::pods::PodStore;
 use super::pods::pod::WorkerPod;
 use super::readings::Readings;
@@ -13,16 +14,23 @@ use super::refusal::Refusal;
 use super::request::{PodMetric, Target};
 use super::share::{Item, share};
 
+/// What answers are made from.
+#[derive(Debug)]
+pub(super) struct Sources<'a> {
+    pub(super) pods: &'a PodStore,
+    pub(super) readings: &'a Readings,
+    pub(super) holds: &'a Holds,
+}
+
 /// One item for every Running pod asked for whose pipeline's depth is known; no others.
 ///
 /// # Errors
 /// When one pod is asked for by name, and is none of ours.
 pub(super) async fn pod_metric(
-    pods: &PodStore,
-    readings: &Readings,
+    sources: &Sources<'_>,
     asked: &PodMetric,
 ) -> Result<Vec<Item>, Refusal> {
-    let mut pipelines = pods.select(&asked.namespace, &asked.target);
+    let mut pipelines = sources.pods.select(&asked.namespace, &asked.target);
     if let (Target::Named(name), true) = (&asked.target, pipelines.is_empty()) {
         let namespace = &asked.namespace;
         return Err(Refusal::NotFound(format!(
@@ -32,7 +40,7 @@ pub(super) async fn pod_metric(
     pipelines.retain(|pipeline, _| asked.metric.matches(&metric_labels(pipeline)));
     let items = pipelines
         .iter()
-        .map(|(pipeline, pods)| of_pipeline(readings, asked, pipeline, pods));
+        .map(|(pipeline, pods)| of_pipeline(sources, asked, pipeline, pods));
     Ok(join_all(items).await.into_iter().flatten().collect())
 }
 
@@ -42,7 +50,7 @@ fn metric_labels(pipeline: &str) -> BTreeMap<String, String> {
 }
 
 async fn of_pipeline(
-    readings: &Readings,
+    sources: &Sources<'_>,
     asked: &PodMetric,
     pipeline: &str,
     pods: &[Arc<WorkerPod>],
@@ -53,10 +61,14 @@ async fn of_pipeline(
     }
     let key = (asked.namespace.clone(), pipeline.to_owned());
     let sidecars: Vec<SocketAddr> = pods.iter().filter_map(|pod| pod.sidecar).collect();
-    let Ok(reading) = readings.get(key, &sidecars).await else {
+    let most = sources.holds.target(&key);
+    let Ok(reading) = sources.readings.get(key, &sidecars).await else {
         return Vec::new();
     };
-    let Some(value) = share(reading.depth, counted.len()) else {
+    // Pods that could do nothing are not added: at its target the HPA leaves things as they are.
+    let saturated = reading.limit.is_some_and(|limit| limit.is_saturated());
+    let most = most.filter(|_| saturated);
+    let Some(value) = share(reading.depth, counted.len(), most) else {
         return Vec::new();
     };
     counted

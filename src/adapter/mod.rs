@@ -4,7 +4,7 @@
 //! no Redis credentials, guesses nothing, and answers "no items" where it does not know.
 //!
 //! A request's way: [`server`] → `request` (what is asked) → [`auth`] (who asks, and may they) →
-//! `answer` ([`pods`], `readings`, `share`) → `documents`.
+//! `answer` ([`pods`], `readings`, [`hold`], `share`) → `documents`.
 
 mod answer;
 pub mod auth;
@@ -12,9 +12,12 @@ mod cache;
 pub mod circuit;
 mod documents;
 mod expiry;
+mod follow;
 pub mod gate;
 mod groups;
 pub mod handshake;
+pub mod hold;
+pub mod limit;
 pub mod metrics;
 pub mod ownership;
 pub mod pods;

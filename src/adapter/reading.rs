@@ -11,6 +11,7 @@ use http_body_util::Full;
 use hyper::{Request, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 
+use super::limit::Limit;
 use crate::runtime::http_client::{HttpClient, HttpClientOptions};
 
 /// A reading whose age differs from now by more than this says nothing about now.
@@ -31,12 +32,14 @@ pub const CLIENT: HttpClientOptions = HttpClientOptions {
 };
 
 /// The depth of a whole queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Reading {
     /// Jobs ready and in flight.
     pub depth: u64,
     /// When the sidecar counted them.
     pub read_at: Timestamp,
+    /// How much of the workspace's limit is used; none where the sidecar does not know.
+    pub limit: Option<Limit>,
 }
 
 /// Why the depth is not known. The sentences do not change while the reason does not, so that
@@ -139,7 +142,11 @@ fn interpret(text: &str, now: Timestamp) -> Result<Reading, Unknown> {
     if now.duration_since(read_at).abs() > STALE_AFTER {
         return Err(Unknown::StaleReading);
     }
-    Ok(Reading { depth, read_at })
+    Ok(Reading {
+        depth,
+        read_at,
+        limit: Limit::of(text),
+    })
 }
 
 /// The one sample of a series in Prometheus' text format; a sidecar has one queue.

@@ -12,8 +12,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::auth::review::ClusterReviewer;
 use super::auth::trust::Trust;
+use super::follow::Follower;
 use super::gate::{Gate, GateKeeper};
 use super::handshake::{self, HandshakeError};
+use super::hold::Holds;
+use super::hold::watch::HoldWatch;
 use super::metrics::AdapterMetrics;
 use super::ownership::ServiceName;
 use super::pods::PodStore;
@@ -29,6 +32,10 @@ use crate::runtime::{http_server, tls};
 /// After the stop, for as long requests are still taken: the API server needs a moment to learn
 /// that this endpoint is going.
 const FAREWELL: Duration = Duration::from_secs(3);
+
+/// So long is waited for the pipelines at the start. Their list only holds pods back: without it
+/// the metric is served all the same.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What the adapter is told.
 #[derive(Debug, Clone)]
@@ -96,6 +103,7 @@ pub async fn run(
         metrics: &metrics,
     };
     let trust = watches.trust(&mut tasks);
+    let (holds, holds_known) = watches.holds(&mut tasks, options.namespaces.clone());
     let (pods, missing) = watches.pods(&mut tasks, options.namespaces);
     let (gate_sender, gate) = watch::channel(Gate::Starting);
     let keeper = GateKeeper {
@@ -105,7 +113,7 @@ pub async fn run(
         readiness: readiness.clone(),
         metrics: metrics.clone(),
     };
-    tasks.spawn(keeper.run(started(trust.clone(), missing)));
+    tasks.spawn(keeper.run(started(trust.clone(), missing, holds_known)));
     let (config, follow_config) = handshake::configs(certificate, trust.clone())?;
     tasks.spawn(follow_config);
 
@@ -115,6 +123,7 @@ pub async fn run(
         trust,
         reviewer: Arc::new(ClusterReviewer::new(client)),
         pods,
+        holds,
         client: sidecars,
         clock: Clock::system(),
         metrics,
@@ -141,24 +150,52 @@ impl Watches<'_> {
         trust
     }
 
+    fn follower(
+        &self,
+        what: &'static str,
+        namespace: Option<String>,
+        missing: &watch::Sender<usize>,
+    ) -> Follower {
+        Follower {
+            what,
+            namespace,
+            missing: missing.clone(),
+            errors: self.metrics.watch_errors(what),
+        }
+    }
+
+    /// The pipelines that hold, and how many watches still wait for their first list.
+    fn holds(
+        &self,
+        tasks: &mut JoinSet<()>,
+        namespaces: Vec<String>,
+    ) -> (Arc<Holds>, watch::Receiver<usize>) {
+        let scopes = scopes(namespaces);
+        let holds = Arc::new(Holds::default());
+        let (sender, missing) = watch::channel(scopes.len());
+        for namespace in scopes {
+            let watch = HoldWatch {
+                follower: self.follower("pipelines", namespace, &sender),
+                holds: Arc::clone(&holds),
+            };
+            tasks.spawn(watch.run(self.client.clone()));
+        }
+        (holds, missing)
+    }
+
     /// The pods, and how many watches still wait for their first list.
     fn pods(
         &self,
         tasks: &mut JoinSet<()>,
         namespaces: Vec<String>,
     ) -> (Arc<PodStore>, watch::Receiver<usize>) {
-        let mut scopes: Vec<_> = namespaces.into_iter().map(Some).collect();
-        if scopes.is_empty() {
-            scopes.push(None);
-        }
+        let scopes = scopes(namespaces);
         let store = Arc::new(PodStore::default());
         let (sender, missing) = watch::channel(scopes.len());
         for namespace in scopes {
             let watch = PodWatch {
-                namespace,
+                follower: self.follower("pods", namespace, &sender),
                 store: Arc::clone(&store),
-                missing: sender.clone(),
-                errors: self.metrics.watch_errors("pods"),
             };
             tasks.spawn(watch.run(self.client.clone()));
         }
@@ -166,13 +203,32 @@ impl Watches<'_> {
     }
 }
 
+/// What is watched one by one: the namespaces, or all at once.
+fn scopes(namespaces: Vec<String>) -> Vec<Option<String>> {
+    if namespaces.is_empty() {
+        return vec![None];
+    }
+    namespaces.into_iter().map(Some).collect()
+}
+
 /// Waits until the cluster's authorities and every worker pod are known.
-async fn started(mut trust: watch::Receiver<Arc<Trust>>, mut missing: watch::Receiver<usize>) {
+async fn started(
+    mut trust: watch::Receiver<Arc<Trust>>,
+    mut missing: watch::Receiver<usize>,
+    mut holds_missing: watch::Receiver<usize>,
+) {
     let trusted = trust
         .wait_for(|trust| trust.knows_front_proxy())
         .await
         .is_ok();
     let listed = missing.wait_for(|missing| *missing == 0).await.is_ok();
+    let holds = holds_missing.wait_for(|missing| *missing == 0);
+    if tokio::time::timeout(PATIENCE, holds).await.is_err() {
+        tracing::warn!(
+            "the CioPipelines could not be listed yet: until they are, whenSaturated: Hold has no \
+             effect"
+        );
+    }
     if !(trusted && listed) {
         // The program is ending: what would have been waited for comes no more.
         std::future::pending::<()>().await;

@@ -19,6 +19,7 @@ use super::auth::trust::Trust;
 use super::documents;
 use super::gate::Gate;
 use super::groups::{CUSTOM_METRICS, METRIC};
+use super::hold::Holds;
 use super::metrics::AdapterMetrics;
 use super::pods::PodStore;
 use super::readings::Readings;
@@ -43,6 +44,8 @@ pub struct Sources {
     pub reviewer: Arc<dyn Reviewer>,
     /// The worker pods.
     pub pods: Arc<PodStore>,
+    /// The pipelines that hold while the limit is used up.
+    pub holds: Arc<Holds>,
     /// For the sidecars; made from [`super::reading::CLIENT`].
     pub client: HttpClient,
     /// The time.
@@ -56,6 +59,7 @@ struct Server {
     gate: watch::Receiver<Gate>,
     gatekeeper: Gatekeeper,
     pods: Arc<PodStore>,
+    holds: Arc<Holds>,
     readings: Readings,
     metrics: AdapterMetrics,
 }
@@ -67,6 +71,7 @@ pub fn router(sources: Sources) -> Router {
         trust,
         reviewer,
         pods,
+        holds,
         client,
         clock,
         metrics,
@@ -75,6 +80,7 @@ pub fn router(sources: Sources) -> Router {
         gate,
         gatekeeper: Gatekeeper::new(trust, reviewer, clock.clone(), metrics.clone()),
         pods,
+        holds,
         readings: Readings::new(client, clock, metrics.clone()),
         metrics,
     };
@@ -131,7 +137,12 @@ impl Server {
     }
 
     async fn pod_metric(&self, asked: &PodMetric) -> Result<Value, Refusal> {
-        let items = answer::pod_metric(&self.pods, &self.readings, asked).await?;
+        let sources = answer::Sources {
+            pods: &self.pods,
+            readings: &self.readings,
+            holds: &self.holds,
+        };
+        let items = answer::pod_metric(&sources, asked).await?;
         Ok(documents::metric_value_list(asked.version, &items))
     }
 

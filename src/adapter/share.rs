@@ -20,11 +20,12 @@ pub(super) struct Item {
 
 /// What each of `pods` has of `depth` jobs, as a quantity in thousandths, rounded down: rounded
 /// to the nearest, the sum could exceed the depth by a hair, which the HPA answers with a pod too
-/// many. None where there are no pods.
-pub(super) fn share(depth: u64, pods: usize) -> Option<String> {
+/// many. `most` jobs at most, where given. None where there are no pods.
+pub(super) fn share(depth: u64, pods: usize, most: Option<u64>) -> Option<String> {
     let pods = u128::try_from(pods).ok()?;
     let milli = (u128::from(depth) * 1000).checked_div(pods)?;
-    Some(quantity(milli))
+    let most = most.map_or(u128::MAX, |jobs| u128::from(jobs) * 1000);
+    Some(quantity(milli.min(most)))
 }
 
 /// Thousandths as Kubernetes writes them: `333333m`, or `500` where they are whole.
@@ -55,12 +56,25 @@ mod tests {
             (u64::MAX, 1, "18446744073709551615"),
         ] {
             assert_eq!(
-                share(depth, pods).as_deref(),
+                share(depth, pods, None).as_deref(),
                 Some(expected),
                 "{depth} over {pods}"
             );
         }
-        assert_eq!(share(5, 0), None);
+        assert_eq!(share(5, 0, None), None);
+    }
+
+    #[test]
+    fn a_share_that_is_held_is_never_above_the_target_and_may_be_below() {
+        for (depth, pods, expected) in [
+            (4000, 2, "500"),
+            (1001, 2, "500"),
+            (1000, 2, "500"),
+            (999, 2, "499500m"),
+        ] {
+            let held = share(depth, pods, Some(500));
+            assert_eq!(held.as_deref(), Some(expected), "{depth} over {pods}");
+        }
     }
 
     fn milli(quantity: &str) -> u128 {
@@ -75,7 +89,7 @@ mod tests {
         fn the_sum_never_exceeds_the_depth_and_misses_less_than_a_thousandth_per_pod(
             depth: u64, pods in 1_usize..5000,
         ) {
-            let sum = milli(&share(depth, pods).unwrap()) * pods as u128;
+            let sum = milli(&share(depth, pods, None).unwrap()) * pods as u128;
             let whole = u128::from(depth) * 1000;
             prop_assert!(sum <= whole && whole - sum < pods as u128);
         }

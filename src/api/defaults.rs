@@ -45,6 +45,7 @@ pub(super) fn defaults() -> Value {
             "cpuUtilization": 70,
             "queueDepth": 500,
             "metricSource": "Pods",
+            "whenSaturated": "Scale",
             "behavior": {
                 "scaleUp": {
                     "stabilizationWindowSeconds": 60,

@@ -14,7 +14,9 @@ mod worker;
 
 pub use crd::crd;
 pub use manifest::{ManifestError, parse};
-pub use pipeline::{CioPipeline, CioPipelineSpec, DeliveryMode, MetricSource, Region};
+pub use pipeline::{
+    CioPipeline, CioPipelineSpec, DeliveryMode, MetricSource, Region, WhenSaturated,
+};
 pub use status::CioPipelineStatus;
 pub use worker::{Amounts, PodTemplate, Resources, Sidecar, Worker};
 

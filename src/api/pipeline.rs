@@ -236,6 +236,11 @@ pub struct Autoscaling {
     /// How the HPA asks for the depth. `Pods` is what this chart's adapter serves; for `External` another
     /// adapter has to serve `cio_queue_depth` with the label `pipeline`.
     pub metric_source: MetricSource,
+    /// What happens while the workspace's limit is used up, or Customer.io takes nothing: `Scale` adds
+    /// pods for the backlog all the same, ready for when there is room; `Hold` adds none that could
+    /// do nothing.
+    #[serde(default)]
+    pub when_saturated: WhenSaturated,
     /// How fast pods are added and removed: `autoscaling/v2`'s own type. What is left out of
     /// `scaleUp` and `scaleDown` is defaulted field by field.
     pub behavior: HorizontalPodAutoscalerBehavior,
@@ -248,6 +253,16 @@ pub enum MetricSource {
     Pods,
     /// `external.metrics.k8s.io`: the whole queue, divided by the HPA.
     External,
+}
+
+/// What the number of pods does while more of them could do nothing.
+#[derive(JsonSchema, Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WhenSaturated {
+    /// It follows the backlog.
+    #[default]
+    Scale,
+    /// It does not grow. Needs `metricSource: Pods` and this chart's adapter.
+    Hold,
 }
 
 /// What Prometheus gets.

@@ -20,11 +20,12 @@ pub struct CioPipelineStatus {
     /// Pods the HPA wants.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub desired_replicas: Option<i32>,
-    /// Jobs ready or in flight, to within a factor of 2: it is written when the queue becomes empty or
-    /// stops being so, and when the depth doubled or halved. Absent where it is not known.
+    /// Jobs ready or in flight, to within a factor of 2 or 10 jobs: it is written when the queue becomes
+    /// empty or stops being so, and when the depth doubled or halved. Absent where it is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue_depth: Option<i64>,
-    /// `Ready`, `Available`, `Progressing`, `MetricsAvailable` and more, one of each type.
+    /// `Ready`, `Reconciling` and `Stalled` as kstatus reads them, `Available`, `Progressing`, `Degraded`,
+    /// `MetricsAvailable`, `ScalingActive`, `RateLimited` and `Delivering`, one of each type.
     #[schemars(schema_with = "conditions_schema")]
     pub conditions: Vec<Condition>,
 }

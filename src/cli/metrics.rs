@@ -1,5 +1,7 @@
 //! `cio metrics`.
 
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -7,11 +9,14 @@ use clap::Args;
 
 use super::CommandError;
 use super::settings::{QueueSettings, RedisSettings};
-use crate::metrics::{Sidecar, Timing};
+use crate::delivery::client::Region;
+use crate::delivery::site_id::SiteId;
+use crate::metrics::{LimitSource, Sidecar, Timing};
 use crate::queue::connection::Redis;
 use crate::queue::counts::CountsReader;
 use crate::runtime::clock::Clock;
 use crate::runtime::{http_server, shutdown};
+use crate::worker::limit_store::RedisLimit;
 
 /// Publish one queue's metrics for Prometheus and for the adapter: the sidecar of a worker pod.
 #[derive(Debug, Args)]
@@ -33,6 +38,27 @@ pub(super) struct Metrics {
         value_parser = seconds
     )]
     interval: Duration,
+
+    /// The site id of the workspace whose limit is shown; none is shown without it.
+    #[arg(long, env = "CUSTOMERIO_SITE_ID", value_name = "ID")]
+    site_id: Option<String>,
+
+    /// A file that holds the site id; read each time, wins over the setting.
+    #[arg(long, env = "CIO_SITE_ID_FILE", value_name = "FILE")]
+    site_id_file: Option<PathBuf>,
+
+    /// Where the workspace's data is kept: us or eu.
+    #[arg(long, env = "CUSTOMERIO_REGION", default_value = "us")]
+    region: Region,
+
+    /// What the workers are set to, over the whole workspace; 0 is no limit, and none is shown.
+    #[arg(
+        long,
+        env = "CIO_REQUESTS_PER_SECOND",
+        default_value_t = 80,
+        value_name = "N"
+    )]
+    requests_per_second: u32,
 
     #[command(flatten)]
     redis: RedisSettings,
@@ -63,8 +89,10 @@ impl Metrics {
                 .check_keys(&keys)
                 .map_err(|error| CommandError::Usage(error.to_string()))?;
         }
+        let redis = Redis::new(source);
         Ok(Sidecar {
-            reader: CountsReader::new(Redis::new(source), keys),
+            limit: self.limit(&redis),
+            reader: CountsReader::new(redis, keys),
             pipeline: self.queue.pipeline().to_owned(),
             queue: self.queue.queue.clone(),
             timing: Timing {
@@ -72,6 +100,21 @@ impl Metrics {
                 ..Timing::default()
             },
             clock: Clock::system(),
+        })
+    }
+}
+
+impl Metrics {
+    fn limit(&self, redis: &Redis) -> Option<LimitSource> {
+        let given = self.site_id.as_deref().map(str::trim);
+        let given = given.filter(|site_id| !site_id.is_empty());
+        let file = self.site_id_file.clone().map(SiteId::File);
+        let site_id = file.or_else(|| given.map(|given| SiteId::Fixed(given.to_owned())))?;
+        (self.requests_per_second > 0).then(|| LimitSource {
+            store: Arc::new(RedisLimit(redis.clone())),
+            region: self.region,
+            site_id,
+            requests_per_second: self.requests_per_second,
         })
     }
 }

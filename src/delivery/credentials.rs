@@ -139,7 +139,7 @@ impl CredentialsSource {
     }
 }
 
-async fn read_file(path: PathBuf) -> Result<String, CredentialsError> {
+pub(super) async fn read_file(path: PathBuf) -> Result<String, CredentialsError> {
     match tokio::fs::read_to_string(&path).await {
         Ok(text) if text.trim().is_empty() => Err(CredentialsError::EmptyFile(path)),
         Ok(text) => Ok(text.trim().to_owned()),

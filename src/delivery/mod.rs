@@ -23,6 +23,7 @@ pub mod reason;
 pub mod refusal;
 mod requests;
 mod retry;
+pub mod site_id;
 pub mod spans;
 mod unix_time;
 

@@ -129,7 +129,7 @@ impl Engine {
         let tasks = TaskTracker::new();
         let start = Instant::now();
         for number in 1.. {
-            let Some(due) = self.due(&schedule, start, number, &stop).await else {
+            let Some(due) = self.due(&schedule, start, number, stop).await else {
                 break;
             };
             if let Some(iteration) = self.begin(due)? {

@@ -7,6 +7,7 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
 
 use super::latest::{Latest, Names};
+use super::limit::LimitUse;
 use crate::queue::counts::{QueueCounts, depth};
 
 /// The name that BullMQ's own exporter uses; see [`super::routes`] for its type.
@@ -64,7 +65,28 @@ const FAILED: Definition = Definition {
     labels: &["queue"],
 };
 
-const ALL: [&Definition; 7] = [&DEPTH, &PAUSED, &OLDEST, &READ, &COUNT, &COMPLETED, &FAILED];
+const LIMIT: Definition = Definition {
+    name: "cio_limit_requests_per_second",
+    help: "Requests a second that the whole workspace may send now, after answers 429.",
+    kind: MetricType::GAUGE,
+    labels: PIPELINE,
+};
+const USED: Definition = Definition {
+    name: "cio_limit_used_ratio",
+    help: "The part of the workspace's limit that was used in the last 2 to 10 seconds, 0 to 1.",
+    kind: MetricType::GAUGE,
+    labels: PIPELINE,
+};
+const CIRCUIT: Definition = Definition {
+    name: "cio_limit_circuit_open",
+    help: "Whether a worker of the workspace sends nothing because Customer.io takes nothing: 1 or 0.",
+    kind: MetricType::GAUGE,
+    labels: PIPELINE,
+};
+
+const ALL: [&Definition; 10] = [
+    &DEPTH, &PAUSED, &OLDEST, &READ, &COUNT, &COMPLETED, &FAILED, &LIMIT, &USED, &CIRCUIT,
+];
 
 /// Publishes what [`Latest`] knows.
 pub(super) struct QueueCollector {
@@ -100,6 +122,17 @@ impl QueueCollector {
         ]
     }
 
+    fn of_limit(&self, limit: LimitUse) -> Vec<MetricFamily> {
+        let labels = [self.names.pipeline.as_str(), &self.names.queue];
+        let gauge = |it: &Definition, value| it.family([(&labels[..], value)]);
+        let mut families = vec![
+            gauge(&LIMIT, limit.requests_per_second),
+            gauge(&CIRCUIT, f64::from(u8::from(limit.circuit_open))),
+        ];
+        families.extend(limit.used_ratio.map(|used| gauge(&USED, used)));
+        families
+    }
+
     fn by_state(&self, counts: &QueueCounts) -> MetricFamily {
         let states = [
             ("active", counts.active),
@@ -127,8 +160,9 @@ impl Collector for QueueCollector {
         };
         let labels = [self.names.pipeline.as_str(), &self.names.queue];
         let mut families = vec![READ.family([(&labels[..], float(reading.at_ms) / 1e3)])];
-        if let Some(counts) = self.latest.counts() {
-            families.extend(self.known(&counts));
+        if let Some(reading) = self.latest.fresh() {
+            families.extend(self.known(&reading.counts));
+            families.extend(reading.limit.iter().flat_map(|limit| self.of_limit(*limit)));
         }
         families
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::limit::LimitUse;
 use super::report::DepthReport;
 use crate::queue::counts::{QueueCounts, depth};
 
@@ -12,6 +13,8 @@ use crate::queue::counts::{QueueCounts, depth};
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reading {
     pub(super) counts: QueueCounts,
+    /// Of the workspace; none where it is not known.
+    pub(super) limit: Option<LimitUse>,
     /// For people and Prometheus: ms since the Unix epoch by this machine's clock.
     pub(super) at_ms: u64,
     /// For judging the age, whatever the clock does.
@@ -51,9 +54,13 @@ impl Latest {
 
     /// The counts, as long as they are known.
     pub(super) fn counts(&self) -> Option<QueueCounts> {
+        self.fresh().map(|reading| reading.counts)
+    }
+
+    /// The last good reading, as long as it is worth something.
+    pub(super) fn fresh(&self) -> Option<Reading> {
         self.reading()
             .filter(|reading| reading.at.elapsed() <= self.stale_after)
-            .map(|reading| reading.counts)
     }
 
     pub(super) fn report(&self, names: &Names) -> DepthReport {
@@ -84,7 +91,17 @@ pub(super) mod tests {
     pub(in crate::metrics) fn known(counts: QueueCounts) -> Latest {
         let (sender, latest) = Latest::new(STALE_AFTER);
         let (at_ms, at) = (1_500, Instant::now());
-        sender.send_replace(Some(Reading { counts, at_ms, at }));
+        let limit = Some(LimitUse {
+            requests_per_second: 80.0,
+            used_ratio: Some(0.5),
+            circuit_open: false,
+        });
+        sender.send_replace(Some(Reading {
+            counts,
+            limit,
+            at_ms,
+            at,
+        }));
         latest
     }
 

@@ -7,13 +7,15 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
 
 use super::latest::{Latest, Reading};
-use crate::queue::QueueError;
+use super::limit::{LimitFollower, LimitUse};
 use crate::queue::counts::{CountsReader, QueueCounts};
 use crate::runtime::clock::Clock;
 
 /// The loop's parts.
 pub(super) struct Poller {
     pub(super) reader: CountsReader,
+    /// The workspace's limit; none for a worker that does not share one.
+    pub(super) limit: Option<LimitFollower>,
     pub(super) clock: Clock,
     pub(super) readings: watch::Sender<Option<Reading>>,
     pub(super) errors: IntCounter,
@@ -21,49 +23,74 @@ pub(super) struct Poller {
 
 impl Poller {
     /// Reads every `pace`, for ever; one reading at a time, each of which ends within seconds.
-    pub(super) async fn run(self, pace: Duration) {
+    pub(super) async fn run(mut self, pace: Duration) {
         let mut ticks = interval(pace);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut contact = Contact::default();
+        let mut contacts = [Contact::of("queue"), Contact::of("limit")];
         loop {
             ticks.tick().await;
-            self.poll(&mut contact).await;
+            self.poll(&mut contacts).await;
         }
     }
 
-    async fn poll(&self, contact: &mut Contact) {
+    async fn poll(&mut self, [contact, limit_contact]: &mut [Contact; 2]) {
         // Taken before the question: the answer is at most as old as this says.
         let (at_ms, at) = (self.clock.now_ms(), Instant::now());
         match self.reader.read().await {
             Ok(counts) => {
-                self.readings
-                    .send_replace(Some(Reading { counts, at_ms, at }));
                 contact.succeeded();
+                let limit = self.read_limit(limit_contact).await;
+                self.readings.send_replace(Some(Reading {
+                    counts,
+                    limit,
+                    at_ms,
+                    at,
+                }));
+            }
+            Err(error) => {
+                self.errors.inc();
+                contact.failed(&error.to_string());
+            }
+        }
+    }
+
+    /// The limit is worth less than the depth: that it cannot be read keeps nothing back.
+    async fn read_limit(&mut self, contact: &mut Contact) -> Option<LimitUse> {
+        match self.limit.as_mut()?.read().await {
+            Ok(limit) => {
+                contact.succeeded();
+                Some(limit)
             }
             Err(error) => {
                 self.errors.inc();
                 contact.failed(&error);
+                None
             }
         }
     }
 }
 
-/// Whether Redis answered last time; logs the changes only.
-#[derive(Debug, Default)]
+/// Whether something could be read last time; logs the changes only.
+#[derive(Debug)]
 struct Contact {
+    what: &'static str,
     lost: bool,
 }
 
 impl Contact {
+    fn of(what: &'static str) -> Self {
+        Self { what, lost: false }
+    }
+
     fn succeeded(&mut self) {
         if std::mem::take(&mut self.lost) {
-            tracing::info!("reading the queue again");
+            tracing::info!("reading the {} again", self.what);
         }
     }
 
-    fn failed(&mut self, error: &QueueError) {
+    fn failed(&mut self, error: &str) {
         if !std::mem::replace(&mut self.lost, true) {
-            tracing::warn!(error = %error, "failed to read the queue; trying on");
+            tracing::warn!(error, "failed to read the {}; trying on", self.what);
         }
     }
 }

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::collector::QueueCollector;
 use super::latest::{Latest, Names};
+use super::limit::{LimitFollower, LimitSource};
 use super::poller::{Poller, write_health};
 use super::routes;
 use crate::queue::counts::CountsReader;
@@ -54,6 +55,8 @@ impl Default for Timing {
 pub struct Sidecar {
     /// Reads the queue.
     pub reader: CountsReader,
+    /// The workspace's limit; none where the worker is another's, or has no limit.
+    pub limit: Option<LimitSource>,
     /// The label `pipeline`.
     pub pipeline: String,
     /// The label `queue`.
@@ -85,6 +88,7 @@ impl Sidecar {
         let (reader, clock) = (self.reader, self.clock);
         let poller = Poller {
             reader,
+            limit: self.limit.map(LimitFollower::new),
             clock,
             readings,
             errors,
@@ -107,7 +111,7 @@ fn register(names: &Names, latest: &Latest) -> prometheus::Result<(Registry, Int
     let registry = Registry::new();
     let collector = QueueCollector::new(names.clone(), latest.clone())?;
     registry.register(Box::new(collector))?;
-    let help = "Readings of the queue that failed.";
+    let help = "Readings of the queue or of the limit that failed.";
     let options = Opts::new("cio_queue_scrape_errors_total", help)
         .const_label("pipeline", &names.pipeline)
         .const_label("queue", &names.queue);

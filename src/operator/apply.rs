@@ -17,7 +17,7 @@ use serde_json::json;
 use super::FIELD_MANAGER;
 use super::build::{Objects, pod_monitor_resource};
 use super::conditions::wanted_pods;
-use super::dereference::Observed;
+use super::dereference::{Observed, PodMonitor, get};
 use super::error::Error;
 use super::unchanged::{mark, unchanged};
 use super::validate::Validated;
@@ -78,7 +78,7 @@ pub(super) async fn apply(
         None => None,
     };
     cluster
-        .put_pod_monitor(pipeline, observed.pod_monitor.as_ref(), pod_monitor)
+        .put_pod_monitor(pipeline, &observed.pod_monitor, pod_monitor)
         .await?;
     Ok(Applied { deployment, hpa })
 }
@@ -91,8 +91,17 @@ async fn scale(
     observed: &Observed,
     deployment: Deployment,
 ) -> Result<Deployment, Error> {
-    let current = wanted_pods(&deployment);
-    match wanted_replicas(pipeline, observed.hpa.is_some(), current) {
+    let wanted = |deployment: &Deployment| {
+        wanted_replicas(pipeline, observed.hpa.is_some(), wanted_pods(deployment))
+    };
+    if wanted(&deployment).is_none() {
+        return Ok(deployment);
+    }
+    // The cache may lag behind an HPA that has just taken over: what counts is how it is now.
+    let api = Api::<Deployment>::namespaced(cluster.client.clone(), cluster.namespace);
+    let now = get(api, &deployment.name_any(), "Deployment").await?;
+    let deployment = now.unwrap_or(deployment);
+    match wanted(&deployment) {
         Some(replicas) => cluster.scale(deployment, replicas).await,
         None => Ok(deployment),
     }
@@ -151,9 +160,13 @@ impl Cluster<'_> {
     async fn put_pod_monitor(
         &self,
         pipeline: &Validated,
-        observed: Option<&DynamicObject>,
+        observed: &PodMonitor,
         desired: Option<DynamicObject>,
     ) -> Result<(), Error> {
+        let PodMonitor::Found(observed) = observed else {
+            return Ok(());
+        };
+        let observed = observed.as_deref();
         let what = "PodMonitor";
         let serialize = |source| Error::Serialize { what, source };
         let name = pipeline.object_name();

@@ -6,32 +6,47 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use futures::StreamExt;
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use k8s_openapi::api::core::v1::ServiceAccount;
-use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::ListParams;
-use kube::core::{DeserializeGuard, NamespaceResourceScope};
+use kube::core::DeserializeGuard;
 use kube::runtime::controller::{Config, Controller};
 use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::watcher;
-use kube::{Api, Client, Resource};
+use kube::{Api, Client};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::build::MANAGED_BY_SELECTOR;
+use super::budget::{Budget, Rate};
+use super::caches::pods::follow;
+use super::caches::{self, Caches};
 use super::lease::Leadership;
 use super::metrics::Metrics;
 use super::reconcile::{Context, on_error, reconcile};
 use super::run::Options;
+use super::scope::{Scope, scopes};
+use super::settled::Settled;
+use super::validate::Settings;
 use crate::adapter::reading;
 use crate::api::CioPipeline;
 use crate::runtime::clock::Clock;
-use crate::runtime::http_client::HttpClient;
+use crate::runtime::http_client::{HttpClient, HttpClientOptions};
 
-/// Reconciles at once.
-const CONCURRENCY: u16 = 8;
+/// Reconciles at once: so many that pipelines whose sidecars hang, at 2 s each, do not keep the
+/// others waiting.
+const CONCURRENCY: u16 = 32;
+/// Each pod is asked every 10 s and there may be thousands: no connection is kept open for that.
+const ASKING: HttpClientOptions = HttpClientOptions {
+    idle_per_host: 0,
+    ..reading::CLIENT
+};
 /// Events that come within this span lead to one reconcile.
 const DEBOUNCE: Duration = Duration::from_millis(500);
+
+/// Status writes a second for nothing but a depth, over all pipelines, and as many again at once:
+/// what a thousand queues in motion may cost the API server.
+const DEPTH_WRITES: Rate = Rate {
+    per_second: 4.0,
+    at_once: 20.0,
+};
 
 /// Runs the controller until `stop`; `on_started` is called once the API server answered. While
 /// `leadership` is another process', it only watches.
@@ -56,54 +71,45 @@ pub(super) async fn run(
                  this service account list them?",
             )?;
     }
-    let context = Arc::new(context(leadership.fence(&client), options, leadership)?);
+    let shared = Shared {
+        client: leadership.fence(&client),
+        settings: options.settings,
+        metrics: Metrics::new(&options.registry)?,
+        depth_writes: Arc::new(Budget::new(DEPTH_WRITES, Instant::now())),
+        leadership,
+    };
+    let mut controllers = Vec::new();
+    for scope in &scopes {
+        controllers.push(control(scope, &shared, stop.clone())?);
+    }
     on_started();
-    let controllers = scopes
-        .iter()
-        .map(|scope| control(scope, Arc::clone(&context), stop.clone()));
     futures::future::join_all(controllers).await;
     Ok(())
 }
 
-/// A namespace, or all of them.
-struct Scope {
+/// What the controllers of all scopes have in common.
+struct Shared {
     client: Client,
-    namespace: Option<String>,
-}
-
-impl Scope {
-    fn api<K>(&self) -> Api<K>
-    where
-        K: Resource<Scope = NamespaceResourceScope, DynamicType: Default>,
-    {
-        let client = self.client.clone();
-        match &self.namespace {
-            Some(namespace) => Api::namespaced(client, namespace),
-            None => Api::all(client),
-        }
-    }
-}
-
-fn scopes(client: &Client, namespaces: &[String]) -> Vec<Scope> {
-    let scope = |namespace| Scope {
-        client: client.clone(),
-        namespace,
-    };
-    if namespaces.is_empty() {
-        return vec![scope(None)];
-    }
-    let namespaces = namespaces.iter().cloned().map(Some);
-    namespaces.map(scope).collect()
+    settings: Settings,
+    metrics: Metrics,
+    depth_writes: Arc<Budget>,
+    leadership: Leadership,
 }
 
 /// The controller of one scope, until `stop`.
-async fn control(scope: &Scope, context: Arc<Context>, stop: CancellationToken) {
-    let owned = || watcher::Config::default().labels(MANAGED_BY_SELECTOR);
-    Controller::new(scope.api(), watcher::Config::default())
-        .owns(scope.api::<Deployment>(), owned())
-        .owns(scope.api::<HorizontalPodAutoscaler>(), owned())
-        .owns(scope.api::<PodDisruptionBudget>(), owned())
-        .owns(scope.api::<ServiceAccount>(), owned())
+fn control<'a>(
+    scope: &'a Scope,
+    shared: &Shared,
+    stop: CancellationToken,
+) -> anyhow::Result<impl Future<Output = ()> + 'a> {
+    let (caches, changes) = caches::open(scope);
+    let pods = Arc::clone(&caches.pods);
+    let context = Arc::new(context(shared, caches)?);
+    let controller = Controller::new(scope.api(), watcher::Config::default())
+        .owns_stream(changes.accounts)
+        .owns_stream(changes.budgets)
+        .owns_stream(changes.deployments)
+        .owns_stream(changes.hpas)
         .with_config(
             Config::default()
                 .concurrency(CONCURRENCY)
@@ -113,23 +119,31 @@ async fn control(scope: &Scope, context: Arc<Context>, stop: CancellationToken) 
         .reconcile_all_on(context.leadership.began())
         .graceful_shutdown_on(async move { stop.cancelled().await })
         .run(reconcile, on_error, context)
-        .for_each(|_| std::future::ready(()))
-        .await;
+        .for_each(|_| std::future::ready(()));
+    Ok(async move {
+        tokio::select! {
+            () = controller => {}
+            () = follow(scope, &pods) => {}
+        }
+    })
 }
 
-fn context(client: Client, options: Options, leadership: Leadership) -> anyhow::Result<Context> {
+fn context(shared: &Shared, caches: Caches) -> anyhow::Result<Context> {
     let reporter = Reporter {
         controller: "cio-operator".to_owned(),
         instance: None,
     };
     Ok(Context {
-        recorder: Recorder::new(client.clone(), reporter),
-        client,
-        http: HttpClient::new(reading::CLIENT).context("cannot read the system's certificates")?,
+        recorder: Recorder::new(shared.client.clone(), reporter),
+        client: shared.client.clone(),
+        caches,
+        settled: Settled::default(),
+        http: HttpClient::new(ASKING).context("cannot read the system's certificates")?,
         clock: Clock::system(),
-        settings: options.settings,
-        metrics: Metrics::new(&options.registry)?,
+        settings: shared.settings.clone(),
+        metrics: shared.metrics.clone(),
+        depth_writes: Arc::clone(&shared.depth_writes),
         failures: Mutex::new(HashMap::new()),
-        leadership,
+        leadership: shared.leadership.clone(),
     })
 }

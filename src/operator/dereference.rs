@@ -1,24 +1,46 @@
 //! Step 1, IO, read only: what there is now.
+//!
+//! What is ours is in the caches. Only where they have nothing the API server is asked: something
+//! of that name may be somebody else's, and must not be taken over.
 
 use std::fmt::Debug;
+use std::time::Duration;
 
 use futures::{join, try_join};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
+use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::api::{DynamicObject, ListParams};
-use kube::{Api, Client, ResourceExt};
+use kube::api::DynamicObject;
+use kube::core::NamespaceResourceScope;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
-use super::build::{pipeline_selector, pod_monitor_resource};
+use super::build::pod_monitor_resource;
+use super::caches::Caches;
+use super::caches::pods::Reachable;
 use super::error::Error;
+use super::settled::Settled;
 use crate::adapter::circuit::{self, Delivery};
-use crate::adapter::{pods, reading};
+use crate::adapter::reading;
 use crate::api::CioPipeline;
 use crate::runtime::clock::Clock;
 use crate::runtime::http_client::HttpClient;
+
+/// How long the first reconciles wait for the caches.
+const FILLING: Duration = Duration::from_secs(50);
+
+/// Where it is looked.
+#[derive(Clone, Copy)]
+pub(super) struct Sources<'a> {
+    pub(super) client: &'a Client,
+    pub(super) caches: &'a Caches,
+    pub(super) settled: &'a Settled,
+    pub(super) http: &'a HttpClient,
+    pub(super) clock: &'a Clock,
+}
 
 /// What was found.
 #[derive(Debug)]
@@ -27,12 +49,31 @@ pub(super) struct Observed {
     pub(super) disruption_budget: Option<PodDisruptionBudget>,
     pub(super) deployment: Option<Deployment>,
     pub(super) hpa: Option<HorizontalPodAutoscaler>,
-    pub(super) pod_monitor: Option<DynamicObject>,
-    pub(super) pods: Vec<Pod>,
+    pub(super) pod_monitor: PodMonitor,
+    /// What a container that cannot start waits for.
+    pub(super) missing_secret: Option<String>,
     /// The queue's depth, as a sidecar tells it.
     pub(super) depth: Result<reading::Reading, reading::Unknown>,
     /// What the workers say of Customer.io.
     pub(super) delivery: Delivery,
+}
+
+/// The `PodMonitor`. It is not in the caches: most clusters have no such resource to watch.
+#[derive(Debug)]
+pub(super) enum PodMonitor {
+    /// It was as it should be when it was last looked at, and the spec is the same.
+    Settled,
+    /// What there is.
+    Found(Option<Box<DynamicObject>>),
+}
+
+impl PodMonitor {
+    fn found(&self) -> Option<&DynamicObject> {
+        match self {
+            Self::Settled => None,
+            Self::Found(found) => found.as_deref(),
+        }
+    }
 }
 
 impl Observed {
@@ -41,7 +82,7 @@ impl Observed {
         &self,
         with_pod_monitor: bool,
     ) -> [(&'static str, Option<&[OwnerReference]>); 5] {
-        let pod_monitor = self.pod_monitor.as_ref().filter(|_| with_pod_monitor);
+        let pod_monitor = self.pod_monitor.found().filter(|_| with_pod_monitor);
         [
             (
                 "ServiceAccount",
@@ -68,46 +109,35 @@ impl Observed {
     }
 }
 
-/// Reads everything that belongs to `pipeline`, and asks a sidecar for the depth and the workers
+/// Looks up everything that belongs to `pipeline`, and asks a sidecar for the depth and the workers
 /// about Customer.io.
 pub(super) async fn dereference(
-    client: &Client,
-    http: &HttpClient,
-    clock: &Clock,
+    sources: Sources<'_>,
     pipeline: &CioPipeline,
 ) -> Result<Observed, Error> {
-    let namespace = pipeline.namespace().unwrap_or_default();
-    let pipeline_name = pipeline.name_any();
-    let name = format!("{pipeline_name}-worker");
-    let (service_account, disruption_budget, deployment, hpa, pod_monitor, pods) = try_join!(
-        find(
-            Api::<ServiceAccount>::namespaced(client.clone(), &namespace),
-            &name,
-            "ServiceAccount"
-        ),
-        find(
-            Api::<PodDisruptionBudget>::namespaced(client.clone(), &namespace),
-            &name,
-            "PodDisruptionBudget"
-        ),
-        find(
-            Api::<Deployment>::namespaced(client.clone(), &namespace),
-            &name,
-            "Deployment"
-        ),
-        find(
-            Api::<HorizontalPodAutoscaler>::namespaced(client.clone(), &namespace),
-            &name,
-            "HorizontalPodAutoscaler"
-        ),
-        pod_monitor(client, &namespace, &name),
-        list_pods(client, &namespace, &pipeline_name),
+    let Sources { caches, .. } = sources;
+    let filled = caches.filled(FILLING).await;
+    filled.map_err(Error::TakeTooLong)?;
+    let place = Place {
+        client: sources.client,
+        namespace: pipeline.namespace().unwrap_or_default(),
+        name: format!("{}-worker", pipeline.name_any()),
+    };
+    let (service_account, disruption_budget, deployment, hpa, pod_monitor) = try_join!(
+        place.find(&caches.accounts, "ServiceAccount"),
+        place.find(&caches.budgets, "PodDisruptionBudget"),
+        place.find(&caches.deployments, "Deployment"),
+        place.find(&caches.hpas, "HorizontalPodAutoscaler"),
+        place.pod_monitor(sources.settled.holds(pipeline)),
     )?;
-    let sidecars: Vec<_> = pods.iter().filter_map(pods::sidecar).collect();
-    let workers: Vec<_> = pods.iter().filter_map(pods::worker).collect();
+    let Reachable {
+        sidecars,
+        workers,
+        missing_secret,
+    } = caches.pods.of(&place.namespace, &pipeline.name_any());
     let (depth, delivery) = join!(
-        reading::read_depth(http, &sidecars, clock.now()),
-        circuit::read_delivery(http, &workers),
+        reading::read_depth(sources.http, &sidecars, sources.clock.now()),
+        circuit::read_delivery(sources.http, &workers),
     );
     Ok(Observed {
         service_account,
@@ -115,13 +145,57 @@ pub(super) async fn dereference(
         deployment,
         hpa,
         pod_monitor,
-        pods,
+        missing_secret,
         depth,
         delivery,
     })
 }
 
-async fn find<K>(api: Api<K>, name: &str, what: &'static str) -> Result<Option<K>, Error>
+/// Where the objects of a pipeline are, and what they are called.
+struct Place<'a> {
+    client: &'a Client,
+    namespace: String,
+    name: String,
+}
+
+impl Place<'_> {
+    async fn find<K>(&self, cache: &Store<K>, what: &'static str) -> Result<Option<K>, Error>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+            + Clone
+            + Debug
+            + DeserializeOwned,
+    {
+        let reference = ObjectRef::new(&self.name).within(&self.namespace);
+        match cache.get(&reference) {
+            Some(object) => Ok(Some(K::clone(&object))),
+            None => {
+                get(
+                    Api::namespaced(self.client.clone(), &self.namespace),
+                    &self.name,
+                    what,
+                )
+                .await
+            }
+        }
+    }
+
+    /// The `PodMonitor`. In a cluster without that resource there is none either.
+    async fn pod_monitor(&self, settled: bool) -> Result<PodMonitor, Error> {
+        if settled {
+            return Ok(PodMonitor::Settled);
+        }
+        let resource = pod_monitor_resource();
+        let client = self.client.clone();
+        let api = Api::<DynamicObject>::namespaced_with(client, &self.namespace, &resource);
+        get(api, &self.name, "PodMonitor")
+            .await
+            .map(|found| PodMonitor::Found(found.map(Box::new)))
+    }
+}
+
+/// An object as the API server has it.
+pub(super) async fn get<K>(api: Api<K>, name: &str, what: &'static str) -> Result<Option<K>, Error>
 where
     K: Clone + Debug + DeserializeOwned,
 {
@@ -131,28 +205,4 @@ where
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
         Err(source) => Err(Error::Read { what, source }),
     }
-}
-
-async fn list_pods(client: &Client, namespace: &str, name: &str) -> Result<Vec<Pod>, Error> {
-    let selected = ListParams::default().labels(&pipeline_selector(name));
-    let pods = Api::<Pod>::namespaced(client.clone(), namespace)
-        .list(&selected)
-        .await;
-    Ok(pods
-        .map_err(|source| Error::Read {
-            what: "Pods",
-            source,
-        })?
-        .items)
-}
-
-/// The `PodMonitor`. In a cluster without that resource there is none either.
-async fn pod_monitor(
-    client: &Client,
-    namespace: &str,
-    name: &str,
-) -> Result<Option<DynamicObject>, Error> {
-    let resource = pod_monitor_resource();
-    let api = Api::<DynamicObject>::namespaced_with(client.clone(), namespace, &resource);
-    find(api, name, "PodMonitor").await
 }

@@ -14,7 +14,7 @@ const BACKOFF: Backoff = Backoff {
 };
 
 /// An event's note holds 1 KiB.
-const MOST_CHARACTERS: usize = 700;
+pub(super) const MOST_CHARACTERS: usize = 700;
 
 /// Why a reconcile ended early.
 #[derive(Debug, thiserror::Error)]
@@ -78,7 +78,7 @@ impl Error {
             return None;
         };
         let message = status.message.chars().take(MOST_CHARACTERS).collect();
-        matches!(status.code, 400 | 403 | 422).then_some(Refusal::Apply { what, message })
+        matches!(status.code, 400 | 403 | 413 | 422).then_some(Refusal::Apply { what, message })
     }
 
     /// What to do about it: the user's errors wait for the user, all others come back.

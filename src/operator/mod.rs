@@ -6,7 +6,9 @@
 //! adapter's certificate.
 
 mod apply;
+mod budget;
 pub mod build;
+mod caches;
 mod certificate;
 mod conditions;
 mod controller;
@@ -17,6 +19,8 @@ mod lease;
 pub mod metrics;
 mod reconcile;
 mod run;
+mod scope;
+mod settled;
 mod status;
 #[cfg(test)]
 mod test_support;

@@ -5,40 +5,64 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kube::core::DeserializeGuard;
+use kube::core::error_boundary::InvalidObject;
 use kube::runtime::controller::Action;
 use kube::runtime::events::Recorder;
 use kube::{Client, Resource, ResourceExt};
 use tokio::time::Instant;
 
 use super::apply::apply;
+use super::budget::Budget;
 use super::build::build;
-use super::dereference::{Observed, dereference};
-use super::error::Error;
+use super::caches::Caches;
+use super::dereference::{Observed, Sources, dereference};
+use super::error::{Error, MOST_CHARACTERS};
+use super::events;
 use super::lease::Leadership;
 use super::metrics::Metrics;
+use super::settled::Settled;
+use super::status::{self, News};
 use super::validate::{Refusal, Settings, validate};
-use super::{events, status};
 use crate::api::{CioPipeline, CioPipelineStatus};
 use crate::runtime::clock::Clock;
 use crate::runtime::http_client::HttpClient;
 
 /// How often a pipeline is looked at when nothing happens: its queue's depth is no event.
 const RESYNC: Duration = Duration::from_secs(10);
+/// What was refused waits for its user: what stood in its way may go without an event here.
+const RESYNC_REFUSED: Duration = Duration::from_secs(30);
 /// A reconcile that takes longer than this is given up and tried again.
 const TIME_LIMIT: Duration = Duration::from_mins(1);
 
 /// What every reconcile shares.
 pub(super) struct Context {
     pub(super) client: Client,
+    /// What the API server told of our objects.
+    pub(super) caches: Caches,
+    pub(super) settled: Settled,
     pub(super) http: HttpClient,
     pub(super) clock: Clock,
     pub(super) settings: Settings,
     pub(super) recorder: Recorder,
     pub(super) metrics: Metrics,
+    /// Writes of a status in which only the depth is new.
+    pub(super) depth_writes: Arc<Budget>,
     /// Failures in a row, by uid; success clears one, and [`MOST_FAILING`] bounds them.
     pub(super) failures: Mutex<HashMap<String, u32>>,
     /// Whether this is the process that writes.
     pub(super) leadership: Leadership,
+}
+
+impl Context {
+    fn sources(&self) -> Sources<'_> {
+        Sources {
+            client: &self.client,
+            caches: &self.caches,
+            settled: &self.settled,
+            http: &self.http,
+            clock: &self.clock,
+        }
+    }
 }
 
 /// More pipelines than this are not remembered as failing: they start over with the shortest wait.
@@ -97,17 +121,18 @@ impl Reconciled {
     /// After how long it is looked at again, whatever happens.
     fn comes_back(self) -> Option<Duration> {
         match self {
-            Self::Applied | Self::Refused => Some(RESYNC),
+            Self::Applied => Some(RESYNC),
+            Self::Refused => Some(RESYNC_REFUSED),
             Self::Leaving => None,
         }
     }
 }
 
 async fn steps(guarded: &Guarded, context: &Context) -> Result<Reconciled, Error> {
-    let pipeline = guarded
-        .0
-        .as_ref()
-        .map_err(|error| Error::ReadResource(error.error.clone()))?;
+    let pipeline = match &guarded.0 {
+        Ok(pipeline) => pipeline,
+        Err(invalid) => return Err(unreadable(context, invalid).await),
+    };
     if pipeline.meta().deletion_timestamp.is_some() {
         // Everything has an owner reference: the garbage collector does the rest.
         return Ok(Reconciled::Leaving);
@@ -117,7 +142,7 @@ async fn steps(guarded: &Guarded, context: &Context) -> Result<Reconciled, Error
     let generation = pipeline.meta().generation;
 
     // 1 dereference (reads)
-    let observed = dereference(&context.client, &context.http, &context.clock, pipeline).await?;
+    let observed = dereference(context.sources(), pipeline).await?;
     // 2 validate (pure)
     let validated = match owned(pipeline, &observed)? {
         Ok(()) => validate(pipeline, &context.settings),
@@ -134,6 +159,9 @@ async fn steps(guarded: &Guarded, context: &Context) -> Result<Reconciled, Error
         }
         Err(refusal) => Err(refusal.clone()),
     };
+    if applied.is_ok() {
+        context.settled.settle(pipeline);
+    }
     // 5 status (pure)
     let (reconciled, after) = match &applied {
         Ok((validated, applied)) => (
@@ -150,6 +178,26 @@ async fn steps(guarded: &Guarded, context: &Context) -> Result<Reconciled, Error
     Ok(reconciled)
 }
 
+/// Says in the status what keeps the resource from being read; the error is for the log.
+async fn unreadable(context: &Context, invalid: &InvalidObject) -> Error {
+    let metadata = &invalid.metadata;
+    let why: String = invalid.error.chars().take(MOST_CHARACTERS).collect();
+    let refusal = Refusal::InvalidSpec(format!(
+        "this version of the operator cannot read the resource: {why}; apply it anew, or bring \
+         operator and CRD to the same version"
+    ));
+    // Its old status cannot be read either. The same words must be the same write, which changes
+    // nothing: so the time is one that does not move.
+    let since = metadata.creation_timestamp.as_ref();
+    let since = since.map_or(context.clock.now(), |time| time.0);
+    let before = CioPipelineStatus::default();
+    let after = status::refused(&before, metadata.generation, &refusal, since);
+    if let Err(error) = status::write(&context.client, metadata, &after).await {
+        return error;
+    }
+    Error::ReadResource(invalid.error.clone())
+}
+
 /// An error that only the user can mend is a refusal; any other stays an error.
 fn refused<T>(error: Error) -> Result<Result<T, Refusal>, Error> {
     error.refusal().map(Err).ok_or(error)
@@ -161,10 +209,13 @@ async fn update_status(
     before: &CioPipelineStatus,
     after: &CioPipelineStatus,
 ) -> Result<(), Error> {
-    if !status::worth_writing(before, after) {
-        return Ok(());
+    match status::worth_writing(before, after) {
+        News::None => return Ok(()),
+        // It is said at the next look.
+        News::Depth if !context.depth_writes.take(Instant::now()) => return Ok(()),
+        News::Depth | News::Picture => {}
     }
-    status::write(&context.client, pipeline, after).await?;
+    status::write(&context.client, pipeline.meta(), after).await?;
     if let Some(ready) = status::changed_ready(before, after) {
         tracing::info!(
             k8s.namespace = pipeline.namespace(),
@@ -238,3 +289,6 @@ fn forget_failures(context: &Context, guarded: &Guarded) {
             .remove(uid);
     }
 }
+
+#[cfg(test)]
+mod tests;

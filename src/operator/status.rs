@@ -1,20 +1,20 @@
 //! Steps 5 and 6: what was found → status (pure), and its one write (IO), if the picture changed.
 
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
-use kube::{Api, Client, ResourceExt};
+use kube::core::{DeserializeGuard, ObjectMeta};
+use kube::{Api, Client};
 use serde_json::json;
 
 use super::FIELD_MANAGER;
 use super::apply::Applied;
-use super::conditions::{self, Finding};
+use super::conditions::{self, Situation};
 use super::dereference::Observed;
 use super::error::Error;
 use super::validate::{Refusal, Validated};
-use crate::api::{CioPipeline, CioPipelineSpec, CioPipelineStatus};
+use crate::api::{CioPipeline, CioPipelineStatus};
 
 /// The status of a pipeline that was applied.
 pub(super) fn compute(
@@ -27,11 +27,15 @@ pub(super) fn compute(
 ) -> CioPipelineStatus {
     let suspended = pipeline.spec.suspend;
     let deployed = applied.deployment.status.clone().unwrap_or_default();
-    let findings = if suspended {
-        suspended_findings(applied)
-    } else {
-        running_findings(&pipeline.spec, observed, applied)
-    };
+    let findings = conditions::judge(&Situation {
+        spec: &pipeline.spec,
+        deployment: &applied.deployment,
+        hpa: applied.hpa.as_ref(),
+        missing_secret: observed.missing_secret.as_deref(),
+        depth: &observed.depth,
+        delivery: &observed.delivery,
+        before: &before.conditions,
+    });
     CioPipelineStatus {
         observed_generation: generation,
         replicas: Some(deployed.replicas.unwrap_or(0)),
@@ -49,123 +53,92 @@ pub(super) fn compute(
     }
 }
 
-/// The status of a pipeline that is not acted on: the numbers stay, `Ready` says why.
+/// The status of a pipeline that is not acted on: the numbers stay, the summary says why.
 pub(super) fn refused(
     before: &CioPipelineStatus,
     generation: Option<i64>,
     refusal: &Refusal,
     now: Timestamp,
 ) -> CioPipelineStatus {
-    let ready = Finding::new("Ready", "False", refusal.reason(), refusal.to_string());
-    let mut status = before.clone();
-    let fresh = conditions::stamp(vec![ready], &before.conditions, generation, now);
-    status
+    let findings = conditions::refused(refusal);
+    let mut conditions = conditions::stamp(findings, &before.conditions, generation, now);
+    let kept = before
         .conditions
-        .retain(|condition| condition.type_ != "Ready");
-    status.conditions.splice(0..0, fresh);
-    status.observed_generation = generation;
-    status
-}
-
-fn running_findings(
-    spec: &CioPipelineSpec,
-    observed: &Observed,
-    applied: &Applied,
-) -> Vec<Finding> {
-    let min_replicas = spec.autoscaling.min_replicas;
-    let available = conditions::available(&applied.deployment, min_replicas);
-    let progressing = conditions::progressing(&applied.deployment);
-    let metrics = conditions::metrics_available(&observed.depth, applied.hpa.as_ref());
-    let delivering = conditions::delivering(&observed.delivery, &spec.workspace);
-    let ready = ready(&observed.pods, &available, &progressing, &delivering);
-    vec![ready, available, progressing, metrics, delivering]
-}
-
-fn suspended_findings(applied: &Applied) -> Vec<Finding> {
-    let message = "spec.suspend is true: nothing is delivered, the queue is kept";
-    vec![
-        Finding::new("Ready", "True", "Suspended", message),
-        Finding::new("Available", "False", "Suspended", "there are no pods"),
-        conditions::progressing(&applied.deployment),
-        Finding::new(
-            "MetricsAvailable",
-            "Unknown",
-            "Suspended",
-            "there is no pod to ask",
-        ),
-        Finding::new("Delivering", "False", "Suspended", message),
-    ]
-}
-
-/// The summary: what keeps jobs from being delivered, the most telling first.
-fn ready(
-    pods: &[Pod],
-    available: &Finding,
-    progressing: &Finding,
-    delivering: &Finding,
-) -> Finding {
-    if let Some(message) = conditions::missing_secret(pods) {
-        let message =
-            format!("a pod cannot start: {message}; create the Secret or correct its name");
-        return Finding::new("Ready", "False", "SecretMissing", message);
+        .iter()
+        .filter(|old| conditions.iter().all(|new| new.type_ != old.type_));
+    let kept: Vec<_> = kept.cloned().collect();
+    conditions.extend(kept);
+    CioPipelineStatus {
+        observed_generation: generation,
+        conditions,
+        ..before.clone()
     }
-    // Only the user can mend it. While Customer.io does not answer there is nothing to mend here:
-    // `Delivering` says so.
-    if delivering.reason == conditions::CREDENTIALS_REFUSED {
-        let (reason, message) = (delivering.reason.clone(), delivering.message.clone());
-        return Finding::new("Ready", "False", reason, message);
-    }
-    if progressing.reason == "ProgressDeadlineExceeded" {
-        let message = progressing.message.clone();
-        return Finding::new("Ready", "False", "ProgressDeadlineExceeded", message);
-    }
-    if available.status != "True" {
-        let (reason, message) = (available.reason.clone(), available.message.clone());
-        return Finding::new("Ready", "False", reason, message);
-    }
-    Finding::new("Ready", "True", "PodsReady", available.message.clone())
 }
 
 fn desired_replicas(hpa: &HorizontalPodAutoscaler) -> Option<i32> {
     Some(hpa.status.as_ref()?.desired_replicas)
 }
 
-/// Pure: is `after` worth a write? Depth moves all the time; it is written when the queue becomes
-/// empty or stops being so, and when it doubled or halved. Everything else always is.
-pub(super) fn worth_writing(before: &CioPipelineStatus, after: &CioPipelineStatus) -> bool {
-    let without_depth = |status: &CioPipelineStatus| {
-        let mut status = status.clone();
-        status.queue_depth = None;
-        status
-    };
-    if without_depth(before) != without_depth(after) {
-        return true;
+/// What a write would tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum News {
+    /// Nothing that is worth one.
+    None,
+    /// That the queue became empty, or is no longer, or that it doubled or halved.
+    Depth,
+    /// Anything else: replicas, a condition, another generation.
+    Picture,
+}
+
+/// Queues of fewer jobs differ in nothing but in whether they are empty.
+const FEW: i64 = 10;
+/// Conditions whose message has numbers in it that move all the time.
+const MOVING: [&str; 2] = [conditions::RATE_LIMITED, conditions::SCALING_ACTIVE];
+
+/// Pure: what `after` would tell somebody who knows `before`.
+pub(super) fn worth_writing(before: &CioPipelineStatus, after: &CioPipelineStatus) -> News {
+    if picture(before) != picture(after) {
+        return News::Picture;
     }
-    match (before.queue_depth, after.queue_depth) {
+    let moved = match (before.queue_depth, after.queue_depth) {
         (Some(before), Some(after)) => {
             let (less, more) = (before.min(after), before.max(after));
-            less != more && (less == 0 || more >= less.saturating_mul(2))
+            less != more && (less == 0 || more >= less.max(FEW).saturating_mul(2))
         }
         (before, after) => before.is_some() != after.is_some(),
-    }
+    };
+    if moved { News::Depth } else { News::None }
+}
+
+/// The status without what moves all the time.
+fn picture(status: &CioPipelineStatus) -> CioPipelineStatus {
+    let mut status = status.clone();
+    status.queue_depth = None;
+    let moving = status
+        .conditions
+        .iter_mut()
+        .filter(|condition| MOVING.contains(&condition.type_.as_str()));
+    moving.for_each(|condition| condition.message.clear());
+    status
 }
 
 /// Writes the status, whole: fields that are gone are removed.
 pub(super) async fn write(
     client: &Client,
-    pipeline: &CioPipeline,
+    metadata: &ObjectMeta,
     status: &CioPipelineStatus,
 ) -> Result<(), Error> {
-    let namespace = pipeline.namespace().unwrap_or_default();
-    let api = Api::<CioPipeline>::namespaced(client.clone(), &namespace);
+    let namespace = metadata.namespace.as_deref().unwrap_or_default();
+    let name = metadata.name.as_deref().unwrap_or_default();
+    let api = Api::<DeserializeGuard<CioPipeline>>::namespaced(client.clone(), namespace);
     let patch = json!({
         "apiVersion": "cio.dev/v1alpha1",
         "kind": "CioPipeline",
-        "metadata": {"name": pipeline.name_any()},
+        "metadata": {"name": name},
         "status": status,
     });
     let params = PatchParams::apply(FIELD_MANAGER).force();
-    api.patch_status(&pipeline.name_any(), &params, &Patch::Apply(&patch))
+    api.patch_status(name, &params, &Patch::Apply(&patch))
         .await
         .map(drop)
         .map_err(|source| Error::Write {
@@ -194,6 +167,7 @@ fn ready_of(status: &CioPipelineStatus) -> Option<&Condition> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::conditions::Finding;
     use super::*;
 
     fn with_depth(depth: Option<i64>) -> CioPipelineStatus {
@@ -204,18 +178,22 @@ mod tests {
     }
 
     #[test]
-    fn depth_is_written_when_the_picture_changed() {
+    fn depth_is_news_when_the_picture_changed() {
         let cases = [
-            (None, Some(0), true),
-            (Some(0), Some(1), true),
-            (Some(1), Some(0), true),
-            (Some(1000), Some(1100), false),
-            (Some(1000), Some(1999), false),
-            (Some(1000), Some(2000), true),
-            (Some(1000), Some(500), true),
-            (Some(1000), Some(501), false),
-            (Some(0), Some(0), false),
-            (Some(5), None, true),
+            (None, Some(0), News::Depth),
+            (Some(0), Some(1), News::Depth),
+            (Some(1), Some(0), News::Depth),
+            (Some(1), Some(9), News::None),
+            (Some(19), Some(1), News::None),
+            (Some(1), Some(20), News::Depth),
+            (Some(1000), Some(1100), News::None),
+            (Some(1000), Some(1999), News::None),
+            (Some(1000), Some(2000), News::Depth),
+            (Some(1000), Some(500), News::Depth),
+            (Some(1000), Some(501), News::None),
+            (Some(0), Some(0), News::None),
+            (Some(5), None, News::Depth),
+            (Some(i64::MAX), Some(i64::MAX), News::None),
         ];
         for (before, after, expected) in cases {
             let found = worth_writing(&with_depth(before), &with_depth(after));
@@ -224,44 +202,66 @@ mod tests {
     }
 
     #[test]
-    fn anything_but_depth_is_written() {
-        let before = with_depth(Some(10));
-        let after = CioPipelineStatus {
-            replicas: Some(3),
-            ..before.clone()
+    fn replicas_generation_and_conditions_are_news_but_not_numbers_that_move() {
+        let with = |kind, status, reason: &str, message: &str| {
+            let finding = Finding::new(kind, status, reason, message);
+            let mut status = with_depth(Some(10));
+            status.conditions =
+                conditions::stamp(vec![finding], &[], Some(1), Timestamp::UNIX_EPOCH);
+            status
         };
-        assert!(worth_writing(&before, &after));
-    }
-
-    #[test]
-    fn ready_says_what_keeps_jobs_from_being_delivered_and_only_the_user_can_mend() {
-        let finding = |status, reason: &str| Finding::new("", status, reason, "");
-        let rolled_out = finding("False", "RolloutComplete");
-        let stuck = finding("False", "ProgressDeadlineExceeded");
-        let enough = finding("True", "MinimumReplicasAvailable");
-        let few = finding("False", "MinimumReplicasUnavailable");
-        let delivering = finding("True", "NotRefused");
-        let refused = finding("False", "CredentialsRefused");
-        let down = finding("False", "CustomerIoUnavailable");
-        for (available, progressing, delivering, expected) in [
-            (&enough, &rolled_out, &delivering, ("True", "PodsReady")),
-            (&enough, &rolled_out, &down, ("True", "PodsReady")),
+        let before = with("Ready", "True", "PodsReady", "2 of 2 pods are ready");
+        let changed = |change: fn(&mut CioPipelineStatus)| {
+            let mut after = before.clone();
+            change(&mut after);
+            after
+        };
+        let limited = with("RateLimited", "True", "LimitReached", "79 of 80");
+        for (before, after, expected) in [
+            (&before, before.clone(), News::None),
+            (&before, changed(|it| it.replicas = Some(3)), News::Picture),
             (
-                &enough,
-                &rolled_out,
-                &refused,
-                ("False", "CredentialsRefused"),
+                &before,
+                changed(|it| it.ready_replicas = Some(3)),
+                News::Picture,
             ),
-            (&few, &stuck, &refused, ("False", "CredentialsRefused")),
             (
-                &few,
-                &rolled_out,
-                &down,
-                ("False", "MinimumReplicasUnavailable"),
+                &before,
+                changed(|it| it.desired_replicas = Some(3)),
+                News::Picture,
+            ),
+            (
+                &before,
+                changed(|it| it.observed_generation = Some(2)),
+                News::Picture,
+            ),
+            (
+                &before,
+                with("Ready", "False", "PodsReady", ""),
+                News::Picture,
+            ),
+            (
+                &before,
+                with("Ready", "True", "PodsReady", "3 of 3"),
+                News::Picture,
+            ),
+            (
+                &limited,
+                with("RateLimited", "True", "LimitReached", "78 of 80"),
+                News::None,
+            ),
+            (
+                &limited,
+                with("RateLimited", "True", "LimitLowered", "50 of 50"),
+                News::Picture,
+            ),
+            (
+                &limited,
+                with("RateLimited", "False", "LimitNotReached", ""),
+                News::Picture,
             ),
         ] {
-            let found = ready(&[], available, progressing, delivering);
-            assert_eq!((found.status, found.reason.as_str()), expected);
+            assert_eq!(worth_writing(before, &after), expected, "{after:?}");
         }
     }
 
@@ -277,7 +277,8 @@ mod tests {
         };
         let status = refused(&before, Some(2), &refusal, now);
         let kinds: Vec<&str> = status.conditions.iter().map(|c| c.type_.as_str()).collect();
-        assert_eq!(kinds, ["Ready", "Available"]);
+        let expected = ["Ready", "Reconciling", "Stalled", "Degraded", "Available"];
+        assert_eq!(kinds, expected);
         assert_eq!(status.conditions[0].reason, "NameTaken");
         assert_eq!(status.observed_generation, Some(2));
     }

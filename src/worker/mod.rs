@@ -36,7 +36,7 @@ use crate::delivery::circuit::Breaker;
 use crate::delivery::client::TrackClient;
 use crate::delivery::credentials::CredentialsError;
 use crate::delivery::engine::{Engine, EngineOptions, EngineParts, LINGER};
-use crate::delivery::limiter::Limiter;
+use crate::delivery::limiter::{Announcer, LimitStore, Limiter};
 use crate::delivery::metrics::DeliveryMetrics;
 use crate::queue::connection::Redis;
 use crate::queue::counts::CountsReader;
@@ -119,9 +119,17 @@ async fn engine(
 ) -> Result<Engine, WorkerError> {
     let delivery = &settings.delivery;
     let credentials = delivery.credentials.clone().watch(halt.clone()).await?;
+    let store: Arc<dyn LimitStore> = Arc::new(RedisLimit(redis.clone()));
     let limiter = (delivery.requests_per_second > 0).then(|| {
+        let announcer = Announcer {
+            store: Arc::clone(&store),
+            region: delivery.region,
+            credentials: credentials.clone(),
+        };
+        let (halt, circumstance) = (halt.clone(), breaker.circumstance());
+        tokio::spawn(async move { halt.run_until_cancelled(announcer.run(circumstance)).await });
         Limiter::new(
-            Arc::new(RedisLimit(redis.clone())),
+            store,
             delivery.region,
             credentials.clone(),
             delivery.requests_per_second,

@@ -16,6 +16,7 @@ use cio_operator::adapter::auth::identity::Identity;
 use cio_operator::adapter::auth::review::{Access, ReviewError, Reviewer};
 use cio_operator::adapter::auth::trust::Trust;
 use cio_operator::adapter::gate::Gate;
+use cio_operator::adapter::hold::Holds;
 use cio_operator::adapter::metrics::AdapterMetrics;
 use cio_operator::adapter::pods::PodStore;
 use cio_operator::adapter::server::{Sources, router};
@@ -235,6 +236,7 @@ struct Bench {
     trust: watch::Sender<Arc<Trust>>,
     gate: watch::Sender<Gate>,
     pods: Arc<PodStore>,
+    holds: Arc<Holds>,
     verdicts: Arc<Verdicts>,
     certificate: watch::Sender<Arc<CertifiedKey>>,
 }
@@ -250,6 +252,7 @@ impl Bench {
         let (certificate_sender, certificate) = watch::channel(serving_authority.serving());
         let (trust_sender, trust) = watch::channel(trust(&front_proxy, &clients));
         let (gate_sender, gate) = watch::channel(Gate::Open);
+        let holds = Arc::new(Holds::default());
         let (pods, verdicts) = (Arc::new(PodStore::default()), Arc::new(verdicts));
         let reviewer: Arc<dyn Reviewer> = Arc::<Verdicts>::clone(&verdicts);
         let (configs, follow) = handshake::configs(certificate, trust.clone()).unwrap();
@@ -259,6 +262,7 @@ impl Bench {
             trust,
             reviewer,
             pods: Arc::clone(&pods),
+            holds: Arc::clone(&holds),
             client: HttpClient::new(reading::CLIENT).unwrap(),
             clock: Clock::system(),
             metrics: AdapterMetrics::new(&Registry::new()).unwrap(),
@@ -281,6 +285,7 @@ impl Bench {
             trust: trust_sender,
             gate: gate_sender,
             pods,
+            holds,
             verdicts,
             certificate: certificate_sender,
         }
@@ -418,6 +423,54 @@ async fn the_hpa_gets_a_share_for_every_running_pod_and_for_no_other() {
         (access.namespace.as_str(), access.name.as_str()),
         ("shop", "*")
     );
+}
+
+#[tokio::test]
+async fn a_pipeline_that_holds_is_never_told_to_grow_while_more_pods_could_do_nothing() {
+    let pipeline = |when: &str| {
+        cio_operator::api::parse(&format!(
+            "apiVersion: cio.dev/v1alpha1\nkind: CioPipeline\nmetadata: {{name: events}}\nspec:\n  \
+             queue: {{redis: {{url: 'redis://redis'}}}}\n  \
+             autoscaling: {{queueDepth: 300, whenSaturated: {when}}}\n"
+        ))
+        .unwrap()
+    };
+    for (what, when, depth, limit, share) in [
+        ("used up", "Hold", "2000", Some((0.97, 0)), "300"),
+        ("nothing is sent", "Hold", "2000", Some((0.0, 1)), "300"),
+        (
+            "used up, and little to do",
+            "Hold",
+            "500",
+            Some((0.97, 0)),
+            "250",
+        ),
+        ("room", "Hold", "2000", Some((0.5, 0)), "1000"),
+        ("another's worker", "Hold", "2000", None, "1000"),
+        (
+            "used up, and pods are to be ready",
+            "Scale",
+            "2000",
+            Some((0.97, 0)),
+            "1000",
+        ),
+    ] {
+        let bench = Bench::new().await;
+        bench
+            .holds
+            .set("shop", "events", Some(&pipeline(when).spec));
+        let mut text = metrics_text(depth, Clock::system().now().as_second());
+        if let Some((used, open)) = limit {
+            let limit = format!("cio_limit_used_ratio {used}\ncio_limit_circuit_open {open}\n");
+            text = [text.as_str(), "cio_limit_requests_per_second 80\n", &limit].concat();
+        }
+        let sidecar = Sidecar::saying(text).await;
+        for name in ["a", "b"] {
+            bench.pods.apply(&pod(name, "Running", sidecar.address));
+        }
+        let (_, document) = bench.ask_as_hpa().await;
+        assert_eq!(values(&document), [("a", share), ("b", share)], "{what}");
+    }
 }
 
 #[tokio::test]

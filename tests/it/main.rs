@@ -12,6 +12,7 @@
 
 mod adapter;
 mod alerts;
+mod argocd;
 mod clients;
 mod doctor;
 mod e2e;

@@ -2,16 +2,26 @@
 
 use std::io::Write;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
+use cio_operator::delivery::circuit::Circumstance;
+use cio_operator::delivery::client::Region;
+use cio_operator::delivery::credentials::Credentials;
+use cio_operator::delivery::limiter::{Announcer, LimitStore, Limiter};
+use cio_operator::delivery::metrics::LimitMetrics;
+use cio_operator::delivery::site_id::SiteId;
 use cio_operator::metrics::report::DepthReport;
-use cio_operator::metrics::{Sidecar, Timing};
+use cio_operator::metrics::{LimitSource, Sidecar, Timing};
 use cio_operator::queue::connection::Redis;
 use cio_operator::queue::counts::CountsReader;
 use cio_operator::queue::names::{QueueKeys, QueueName};
 use cio_operator::queue::source::RedisSource;
 use cio_operator::runtime::clock::Clock;
+use cio_operator::worker::limit_store::RedisLimit;
+use prometheus::Registry;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::sync::DropGuard;
 
@@ -21,6 +31,9 @@ use crate::support::{eventually, http, node};
 
 const QUEUE: &str = "cio-events";
 const DEPTH: &str = "cio_queue_depth{pipeline=\"events\",queue=\"cio-events\"}";
+const RATE: &str = "cio_limit_requests_per_second{pipeline=\"events\",queue=\"cio-events\"}";
+const USED: &str = "cio_limit_used_ratio{pipeline=\"events\",queue=\"cio-events\"}";
+const OPEN: &str = "cio_limit_circuit_open{pipeline=\"events\",queue=\"cio-events\"}";
 const ERRORS: &str = "cio_queue_scrape_errors_total{pipeline=\"events\",queue=\"cio-events\"}";
 const READ: &str = "cio_queue_read_timestamp_seconds{pipeline=\"events\",queue=\"cio-events\"}";
 
@@ -49,6 +62,66 @@ async fn the_text_has_the_depth_and_all_that_bullmqs_own_exporter_says() {
         assert!(compared >= 9, "{exported}");
         promtool_accepts(&text);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_workspaces_limit_is_shown_with_how_much_of_it_is_used_and_whether_anything_is_sent() {
+    let server = RedisServer::start();
+    let (store, address, _stop) = beside_our_worker(&server).await;
+    let text = page_with(&address, USED).await;
+    assert_eq!(sample(&text, RATE), Some(80.0), "nobody sends: {text}");
+    assert_eq!(sample(&text, USED), Some(0.0), "{text}");
+    assert_eq!(sample(&text, OPEN), Some(0.0), "{text}");
+    promtool_accepts(&text);
+
+    // Two workers take every turn there is, and one of them is set lower.
+    let senders = [60, 40].map(|rate| {
+        let limiter = limiter(&store, rate);
+        tokio::spawn(async move {
+            loop {
+                limiter.turn(100).await;
+            }
+        })
+    });
+    let text = shown(&address, "used up", |text| sample(text, USED) >= Some(0.9)).await;
+    assert_eq!(sample(&text, RATE), Some(40.0), "{text}");
+    limiter(&store, 40).throttled(None).await;
+    shown(&address, "lowered", |text| sample(text, RATE) == Some(28.0)).await;
+    limiter(&store, 40)
+        .throttled(Some(Duration::from_mins(1)))
+        .await;
+    senders.iter().for_each(tokio::task::JoinHandle::abort);
+    shown(&address, "a wait", |text| sample(text, USED) == Some(1.0)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_sends_nothing_says_so_to_the_workspace_until_it_sends_again() {
+    let server = RedisServer::start();
+    let (store, address, _stop) = beside_our_worker(&server).await;
+    let (circuit, circumstance) = watch::channel(Circumstance::Deliverable);
+    let announcer = Announcer {
+        store,
+        region: Region::Us,
+        credentials: credentials(),
+    };
+    tokio::spawn(announcer.run(circumstance));
+    shown(&address, "closed", |text| sample(text, OPEN) == Some(0.0)).await;
+    circuit.send_replace(Circumstance::Down(Duration::from_secs(1)));
+    shown(&address, "open", |text| sample(text, OPEN) == Some(1.0)).await;
+    circuit.send_replace(Circumstance::Probing);
+    circuit.send_replace(Circumstance::Deliverable);
+    shown(&address, "closed again", |text| {
+        sample(text, OPEN) == Some(0.0)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beside_another_worker_nothing_is_said_of_the_limit() {
+    let server = RedisServer::start();
+    let (address, _stop) = sidecar(&server.url(), Duration::from_secs(30)).await;
+    let text = page_with(&address, DEPTH).await;
+    assert!(!text.contains("cio_limit_"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -145,11 +218,20 @@ fn wrong_settings_are_usage_errors_that_say_what_to_write() {
 }
 
 async fn sidecar(redis_url: &str, stale_after: Duration) -> (String, DropGuard) {
+    sidecar_with(redis_url, stale_after, None).await
+}
+
+async fn sidecar_with(
+    redis_url: &str,
+    stale_after: Duration,
+    limit: Option<LimitSource>,
+) -> (String, DropGuard) {
     let queue: QueueName = QUEUE.parse().unwrap();
     let source = RedisSource::fixed(redis_url.parse().unwrap());
     let keys = QueueKeys::new(&"bull".parse().unwrap(), &queue);
     let sidecar = Sidecar {
         reader: CountsReader::new(Redis::new(source), keys),
+        limit,
         pipeline: "events".to_owned(),
         queue,
         timing: Timing {
@@ -164,6 +246,40 @@ async fn sidecar(redis_url: &str, stale_after: Duration) -> (String, DropGuard) 
     let stop = CancellationToken::new();
     tokio::spawn(sidecar.run(listener, stop.clone()));
     (address, stop.drop_guard())
+}
+
+/// Where the limit is kept, and a sidecar that shows it.
+async fn beside_our_worker(server: &RedisServer) -> (Arc<dyn LimitStore>, String, DropGuard) {
+    let source = RedisSource::fixed(server.url().parse().unwrap());
+    let store: Arc<dyn LimitStore> = Arc::new(RedisLimit(Redis::new(source)));
+    let limit = LimitSource {
+        store: Arc::clone(&store),
+        region: Region::Us,
+        site_id: SiteId::Fixed("site".to_owned()),
+        requests_per_second: 80,
+    };
+    let (address, stop) = sidecar_with(&server.url(), Duration::from_secs(30), Some(limit)).await;
+    (store, address, stop)
+}
+
+fn credentials() -> watch::Receiver<Arc<Credentials>> {
+    let credentials = Credentials::new(Some("site"), Some("key")).unwrap();
+    watch::channel(Arc::new(credentials)).1
+}
+
+/// A worker's share in the limit.
+fn limiter(store: &Arc<dyn LimitStore>, rate: u32) -> Limiter {
+    let metrics = LimitMetrics::new(&Registry::new()).unwrap();
+    Limiter::new(Arc::clone(store), Region::Us, credentials(), rate, metrics)
+}
+
+/// The metrics as soon as they are as they should.
+async fn shown(address: &str, what: &str, right: impl Fn(&str) -> bool) -> String {
+    eventually(what, async || {
+        let (_, text) = http::get(&format!("{address}/metrics")).await?;
+        right(&text).then_some(text)
+    })
+    .await
 }
 
 /// The metrics as soon as they have `series`.

@@ -148,7 +148,7 @@ async fn test(
     let stop = shutdown::on_signals().context("install signal handlers")?;
     let outcome = conduct
         .run(settings, &stop, |tick| {
-            series.look(tick.elapsed, tick.numbers)
+            series.look(tick.elapsed, tick.numbers);
         })
         .await;
     // Whatever came of the run, what it created is removed.

@@ -9,6 +9,8 @@
 --                factor   what is left of it after answers 429, 0..1
 --                changed  when factor last changed
 --                hold     nothing before this moment
+--                granted  how many moments were ever taken (usage.lua reads it)
+--                open     until when nothing is sent because Customer.io takes nothing (circuit.lua)
 --                m:<id>   "<rate>:<until>": what a sharer is set to, and until when that counts
 -- ARGV     1 the sharer's id   2 its rate   3 how many moments it could use
 --          4 the last "next" it knows, 0 for none   5 how long an answer takes to get back to it
@@ -99,6 +101,9 @@ if wanted > 0 and wait <= AHEAD + lead then
   next = first + granted * interval
 else
   wait = math.max(wait - AHEAD - lead, 0)
+end
+if granted > 0 then
+  redis.call('HINCRBY', key, 'granted', granted)
 end
 redis.call('HSET', key, 'next', text(next))
 redis.call('PEXPIRE', key, KEEP_MS)

@@ -16,6 +16,8 @@ use crate::api::{Amounts, Resources};
 
 /// Where the Customer.io credentials are mounted.
 pub(super) const CREDENTIALS_DIR: &str = "/etc/cio/credentials";
+/// Where the site id is mounted for the sidecar, which needs no key.
+pub(super) const SITE_ID_FILE: &str = "/etc/cio/workspace/siteId";
 /// Where the Redis address is mounted, if it comes from a Secret.
 pub(super) const REDIS_URL_FILE: &str = "/etc/cio/redis/url";
 /// Where the certificate authority of Redis is mounted, if there is one.
@@ -50,7 +52,10 @@ pub(super) fn worker(pipeline: &Validated) -> Container {
 /// The sidecar: a native one, so that it starts before the worker and ends after it.
 pub(super) fn sidecar(pipeline: &Validated) -> Container {
     let spec = &pipeline.spec.sidecar;
-    let mounts = mounts(pipeline, false);
+    let mut mounts = mounts(pipeline, false);
+    if env::shares_the_limit(pipeline) {
+        mounts.push(mount("workspace", "/etc/cio/workspace"));
+    }
     Container {
         name: SIDECAR.to_owned(),
         image: Some(pipeline.settings.image.clone()),
@@ -81,6 +86,13 @@ pub(super) fn volumes(pipeline: &Validated) -> Vec<Volume> {
             (&credentials.api_key_key, "apiKey"),
         ],
     )];
+    if env::shares_the_limit(pipeline) {
+        volumes.push(secret_volume(
+            "workspace",
+            &credentials.name,
+            &[(&credentials.site_id_key, "siteId")],
+        ));
+    }
     if let Some(key) = &redis.url_secret_ref {
         volumes.push(secret_volume("redis", &key.name, &[(&key.key, "url")]));
     }

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource, SecretKeySelector};
 
 use super::super::validate::Validated;
 use super::WORKER_METRICS_PORT;
-use super::container::{CREDENTIALS_DIR, REDIS_CA_FILE, REDIS_URL_FILE};
+use super::container::{CREDENTIALS_DIR, REDIS_CA_FILE, REDIS_URL_FILE, SITE_ID_FILE};
 
 /// Seconds between the worker's own end of grace and the kubelet's SIGKILL.
 const GRACE_MARGIN: i64 = 5;
@@ -57,7 +57,22 @@ pub(super) fn worker(pipeline: &Validated) -> Vec<EnvVar> {
 pub(super) fn sidecar(pipeline: &Validated) -> Vec<EnvVar> {
     let mut env = queue(pipeline);
     env.push(number("CIO_METRICS_PORT", pipeline.spec.sidecar.port));
+    if shares_the_limit(pipeline) {
+        let workspace = &pipeline.spec.workspace;
+        let rate = workspace.rate_limit.requests_per_second;
+        env.extend([
+            plain("CIO_SITE_ID_FILE", SITE_ID_FILE),
+            plain("CUSTOMERIO_REGION", workspace.region.as_str()),
+            number("CIO_REQUESTS_PER_SECOND", rate),
+        ]);
+    }
     env
+}
+
+/// Whether the worker keeps the workspace's limit in Redis: ours does, where there is one.
+pub(super) fn shares_the_limit(pipeline: &Validated) -> bool {
+    let spec = &pipeline.spec;
+    spec.worker.image.is_empty() && spec.workspace.rate_limit.requests_per_second > 0
 }
 
 /// Seconds a pod has between SIGTERM and SIGKILL.

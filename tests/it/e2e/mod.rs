@@ -15,6 +15,8 @@ mod observability;
 mod outages;
 mod own_worker;
 mod refusals;
+mod saturation;
 mod scaling;
 mod security;
+mod status;
 mod support;

@@ -5,8 +5,9 @@ use serde_json::json;
 use super::Scene;
 use crate::support::{http, process};
 
-const RUN: [&str; 7] = [
+const RUN: [&str; 8] = [
     "loadtest",
+    "--no-preflight",
     "--cleanup-rate",
     "2000",
     "--rate",

@@ -7,8 +7,9 @@ use crate::support::eventually;
 use crate::support::process::{self, Cio};
 use crate::support::redis::RedisServer;
 
-const RUN: [&str; 8] = [
+const RUN: [&str; 9] = [
     "loadtest",
+    "--no-preflight",
     "--cleanup-rate",
     "2000",
     "--through",

@@ -1,0 +1,83 @@
+//! What the API server told of the objects that are ours: a reconcile reads them here and asks
+//! nobody. Each watch has a label selector, so that nobody else's objects are in memory.
+//!
+//! `kept` holds objects whole, less what nobody reads; [`pods`] holds of each pod only what a
+//! reconcile needs. What has another label, or none, is not in here: that there is no object of
+//! some name is for the API server to say.
+
+mod kept;
+pub(super) mod pods;
+#[cfg(test)]
+pub(super) mod test_support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::core::v1::ServiceAccount;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::runtime::reflector::Store;
+
+use kept::{Triggers, keep};
+use pods::PodIndex;
+
+use super::scope::Scope;
+
+/// The objects of all pipelines, cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Caches {
+    pub(super) accounts: Store<ServiceAccount>,
+    pub(super) budgets: Store<PodDisruptionBudget>,
+    pub(super) deployments: Store<Deployment>,
+    pub(super) hpas: Store<HorizontalPodAutoscaler>,
+    pub(super) pods: Arc<PodIndex>,
+}
+
+/// The objects that changed so that their pipeline has to be looked at; what drives the caches.
+pub(super) struct Changes {
+    pub(super) accounts: Triggers<ServiceAccount>,
+    pub(super) budgets: Triggers<PodDisruptionBudget>,
+    pub(super) deployments: Triggers<Deployment>,
+    pub(super) hpas: Triggers<HorizontalPodAutoscaler>,
+}
+
+/// Caches that fill while the changes are taken; the pods' are followed by [`pods::follow`].
+pub(super) fn open(scope: &Scope) -> (Caches, Changes) {
+    let (accounts, account_changes) = keep(scope, kept::trim_account);
+    let (budgets, budget_changes) = keep(scope, kept::trim_budget);
+    let (deployments, deployment_changes) = keep(scope, kept::trim_deployment);
+    let (hpas, hpa_changes) = keep(scope, kept::trim_hpa);
+    let caches = Caches {
+        accounts,
+        budgets,
+        deployments,
+        hpas,
+        pods: Arc::default(),
+    };
+    let changes = Changes {
+        accounts: account_changes,
+        budgets: budget_changes,
+        deployments: deployment_changes,
+        hpas: hpa_changes,
+    };
+    (caches, changes)
+}
+
+impl Caches {
+    /// Waits until every cache has had a complete list.
+    ///
+    /// # Errors
+    /// When that takes longer than `limit`.
+    pub(super) async fn filled(&self, limit: Duration) -> Result<(), Duration> {
+        let filled = async {
+            // An error says that the watch is gone, with it the controller and this reconcile.
+            self.accounts.wait_until_ready().await.ok();
+            self.budgets.wait_until_ready().await.ok();
+            self.deployments.wait_until_ready().await.ok();
+            self.hpas.wait_until_ready().await.ok();
+            self.pods.listed().await;
+        };
+        tokio::time::timeout(limit, filled).await.map_err(|_| limit)
+    }
+}

@@ -1,0 +1,156 @@
+//! Pure: what was observed → conditions, one function a type, [`judge`] for all of them.
+//!
+//! In the sense of kstatus: `Reconciling` and `Stalled` are abnormal while True, and `Ready` agrees
+//! with both. A condition's message may hold numbers that move all the time only where
+//! `status::worth_writing` passes over them.
+
+mod delivering;
+mod limit;
+mod pods;
+mod scaling;
+mod summary;
+#[cfg(test)]
+mod tests;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::jiff::Timestamp;
+
+use super::validate::Refusal;
+use crate::adapter::circuit::Delivery;
+use crate::adapter::reading::{Reading, Unknown};
+use crate::api::CioPipelineSpec;
+
+pub(super) use limit::RATE_LIMITED;
+pub(super) use pods::{missing_secret, wanted_pods};
+pub(super) use scaling::SCALING_ACTIVE;
+
+/// A condition before it has a time: type, status, reason, message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Finding {
+    pub(super) kind: &'static str,
+    pub(super) status: &'static str,
+    pub(super) reason: String,
+    pub(super) message: String,
+}
+
+impl Finding {
+    pub(super) fn new(
+        kind: &'static str,
+        status: &'static str,
+        reason: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            kind,
+            status,
+            reason: reason.into(),
+            message: message.into(),
+        }
+    }
+}
+
+/// What conditions are made from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Situation<'a> {
+    pub(super) spec: &'a CioPipelineSpec,
+    pub(super) deployment: &'a Deployment,
+    pub(super) hpa: Option<&'a HorizontalPodAutoscaler>,
+    /// What a container that cannot start waits for.
+    pub(super) missing_secret: Option<&'a str>,
+    pub(super) depth: &'a Result<Reading, Unknown>,
+    pub(super) delivery: &'a Delivery,
+    /// The conditions as they were: some turn later than they turned before.
+    pub(super) before: &'a [Condition],
+}
+
+impl Situation<'_> {
+    fn was(&self, kind: &str) -> Option<&Condition> {
+        self.before.iter().find(|condition| condition.type_ == kind)
+    }
+}
+
+/// Every condition of a pipeline that was applied, the summary first.
+pub(super) fn judge(situation: &Situation<'_>) -> Vec<Finding> {
+    if situation.spec.suspend {
+        return suspended(situation.deployment);
+    }
+    let parts = summary::Parts {
+        available: pods::available(
+            situation.deployment,
+            situation.spec.autoscaling.min_replicas,
+        ),
+        progressing: pods::progressing(situation.deployment),
+        rolling: pods::is_rolling(situation.deployment),
+        metrics: scaling::metrics_available(situation.depth, situation.hpa),
+        delivering: delivering::delivering(situation.delivery, &situation.spec.workspace),
+    };
+    let mut findings = summary::summary(situation, &parts);
+    findings.extend([
+        parts.available,
+        parts.progressing,
+        parts.metrics,
+        scaling::scaling_active(situation.hpa),
+        limit::rate_limited(situation),
+        parts.delivering,
+    ]);
+    findings
+}
+
+/// What changes for a pipeline that is not acted on.
+pub(super) fn refused(refusal: &Refusal) -> Vec<Finding> {
+    let (reason, message) = (refusal.reason(), refusal.to_string());
+    vec![
+        Finding::new("Ready", "False", reason, message.clone()),
+        Finding::new("Reconciling", "False", reason, "it waits to be put right"),
+        Finding::new("Stalled", "True", reason, message.clone()),
+        Finding::new("Degraded", "True", reason, message),
+    ]
+}
+
+fn suspended(deployment: &Deployment) -> Vec<Finding> {
+    let message = "spec.suspend is true: nothing is delivered, the queue is kept";
+    let because = |kind, status, message| Finding::new(kind, status, "Suspended", message);
+    vec![
+        because("Ready", "True", message),
+        because("Reconciling", "False", message),
+        because("Stalled", "False", message),
+        because("Degraded", "False", message),
+        because("Available", "False", "there are no pods"),
+        pods::progressing(deployment),
+        because("MetricsAvailable", "Unknown", "there is no pod to ask"),
+        because(
+            SCALING_ACTIVE,
+            "False",
+            "the HPA is removed while suspended",
+        ),
+        because(RATE_LIMITED, "Unknown", "there is no pod to ask"),
+        because("Delivering", "False", message),
+    ]
+}
+
+/// Findings → conditions: the time of the last transition stays unless the status flips.
+pub(super) fn stamp(
+    findings: Vec<Finding>,
+    before: &[Condition],
+    generation: Option<i64>,
+    now: Timestamp,
+) -> Vec<Condition> {
+    let stamped = findings.into_iter().map(|finding| {
+        let old = before.iter().find(|old| old.type_ == finding.kind);
+        let since = match old {
+            Some(old) if old.status == finding.status => old.last_transition_time.clone(),
+            _ => Time(now),
+        };
+        Condition {
+            type_: finding.kind.to_owned(),
+            status: finding.status.to_owned(),
+            reason: finding.reason,
+            message: finding.message,
+            last_transition_time: since,
+            observed_generation: generation,
+        }
+    });
+    stamped.collect()
+}

@@ -1,0 +1,111 @@
+//! `Ready`, `Reconciling`, `Stalled`, `Degraded`: the picture in four words.
+
+use super::delivering::CREDENTIALS_REFUSED;
+use super::pods::STUCK;
+use super::{Finding, Situation};
+
+const UNAVAILABLE: &str = "MinimumReplicasUnavailable";
+const AS_EXPECTED: &str = "AsExpected";
+
+/// What the summary is made from.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) available: Finding,
+    pub(super) progressing: Finding,
+    /// Pods of an older template are there still.
+    pub(super) rolling: bool,
+    pub(super) metrics: Finding,
+    pub(super) delivering: Finding,
+}
+
+/// The four, `Ready` first.
+pub(super) fn summary(situation: &Situation<'_>, parts: &Parts) -> Vec<Finding> {
+    let ready = ready(situation, parts);
+    let stalled = stalled(&ready);
+    let reconciling = reconciling(&ready, &stalled);
+    let degraded = degraded(situation, parts, &ready);
+    vec![ready, reconciling, stalled, degraded]
+}
+
+/// What keeps jobs from being delivered, the most telling first. Unknown while a rollout is under
+/// way: the old pods deliver, and whether the new ones do is not known.
+fn ready(situation: &Situation<'_>, parts: &Parts) -> Finding {
+    if let Some(message) = situation.missing_secret {
+        let message =
+            format!("a pod cannot start: {message}; create the Secret or correct its name");
+        return Finding::new("Ready", "False", "SecretMissing", message);
+    }
+    // Only the user can mend it. While Customer.io does not answer there is nothing to mend here:
+    // `Delivering` says so.
+    let telling = [
+        (
+            &parts.delivering,
+            parts.delivering.reason == CREDENTIALS_REFUSED,
+        ),
+        (&parts.progressing, parts.progressing.reason == STUCK),
+        (&parts.available, parts.available.status != "True"),
+    ];
+    if let Some((found, _)) = telling.into_iter().find(|(_, holds)| *holds) {
+        return Finding::new(
+            "Ready",
+            "False",
+            found.reason.clone(),
+            found.message.clone(),
+        );
+    }
+    if parts.rolling {
+        let message = format!("{}; {}", parts.available.message, parts.progressing.message);
+        return Finding::new("Ready", "Unknown", "RollingOut", message);
+    }
+    let message = parts.available.message.clone();
+    Finding::new("Ready", "True", "PodsReady", message)
+}
+
+/// `Stalled`: nothing goes on until somebody acts. A Secret that is missing may be on its way.
+fn stalled(ready: &Finding) -> Finding {
+    if [CREDENTIALS_REFUSED, STUCK].contains(&ready.reason.as_str()) {
+        let (reason, message) = (ready.reason.clone(), ready.message.clone());
+        return Finding::new("Stalled", "True", reason, message);
+    }
+    let message = "nobody has to do anything for it to go on";
+    Finding::new("Stalled", "False", AS_EXPECTED, message)
+}
+
+/// `Reconciling`: on the way to what the spec says.
+fn reconciling(ready: &Finding, stalled: &Finding) -> Finding {
+    if ready.status != "True" && stalled.status != "True" {
+        let (reason, message) = (ready.reason.clone(), ready.message.clone());
+        return Finding::new("Reconciling", "True", reason, message);
+    }
+    let (reason, message) = match stalled.status {
+        "True" => (stalled.reason.clone(), "it waits to be put right"),
+        _ => (AS_EXPECTED.to_owned(), "everything is as the spec says"),
+    };
+    Finding::new("Reconciling", "False", reason, message)
+}
+
+/// `Degraded`: something is wrong that a person should look at, whether jobs are delivered or not.
+/// Pods that start for the first time are not.
+fn degraded(situation: &Situation<'_>, parts: &Parts, ready: &Finding) -> Finding {
+    let was_available = situation
+        .was("Available")
+        .is_some_and(|before| before.status == "True");
+    let was_degraded = situation
+        .was("Degraded")
+        .is_some_and(|before| before.status == "True" && before.reason == UNAVAILABLE);
+    let fell = ready.reason == UNAVAILABLE && (was_available || was_degraded);
+    let starting = ready.reason == UNAVAILABLE && !fell;
+    let known = ready.status == "False" && ready.reason != UNAVAILABLE;
+    let causes = [
+        (ready, known || fell),
+        (&parts.delivering, parts.delivering.status == "False"),
+        (&parts.metrics, parts.metrics.status == "False" && !starting),
+    ];
+    match causes.into_iter().find(|(_, holds)| *holds) {
+        Some((cause, _)) => {
+            let (reason, message) = (cause.reason.clone(), cause.message.clone());
+            Finding::new("Degraded", "True", reason, message)
+        }
+        None => Finding::new("Degraded", "False", AS_EXPECTED, "nothing is wrong"),
+    }
+}

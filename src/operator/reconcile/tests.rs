@@ -1,0 +1,191 @@
+use std::sync::PoisonError;
+
+use hyper::{Method, Request, Response};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+use kube::client::Body;
+use kube::runtime::events::Reporter;
+use prometheus::Registry;
+use serde_json::{Value, json};
+
+use super::super::budget::Rate;
+use super::super::caches::test_support::holding;
+use super::super::test_support::{pipeline, settings};
+use super::*;
+use crate::adapter::reading;
+
+/// An API server that says yes to everything, and keeps what it was asked.
+#[derive(Debug, Clone, Default)]
+struct Server {
+    asked: Arc<Mutex<Vec<(Method, String, Value)>>>,
+    /// What is there already, by the end of its path.
+    there: Arc<Mutex<HashMap<&'static str, Value>>>,
+}
+
+impl Server {
+    fn client(&self) -> Client {
+        let server = self.clone();
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let server = server.clone();
+            async move {
+                let (head, body) = request.into_parts();
+                let body = body.collect_bytes().await?;
+                let body = serde_json::from_slice(&body).unwrap_or_default();
+                let (code, answer) = server.answer(head.method, head.uri.path(), body);
+                let body = Body::from(serde_json::to_vec(&answer).unwrap());
+                let response = Response::builder().status(code).body(body).unwrap();
+                Ok::<_, kube::Error>(response)
+            }
+        });
+        Client::new(service, "default")
+    }
+
+    fn answer(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
+        let there = self.there.lock().unwrap();
+        let found = there.iter().find(|(end, _)| path.ends_with(**end));
+        let answer = match (&method, found) {
+            (&Method::GET, Some((_, object))) => (200, object.clone()),
+            (&Method::GET, None) => {
+                let status = json!({
+                    "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+                    "message": "there is none", "reason": "NotFound", "code": 404,
+                });
+                (404, status)
+            }
+            _ => (200, body.clone()),
+        };
+        let mut asked = self.asked.lock().unwrap();
+        asked.push((method, path.to_owned(), body));
+        answer
+    }
+
+    /// What was asked since the last time, and what was sent with it.
+    fn take(&self) -> Vec<(Method, String, Value)> {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut asked)
+    }
+
+    /// The body of the one write to a path that ends so.
+    fn written(asked: &[(Method, String, Value)], end: &str) -> Value {
+        let mut writes = asked
+            .iter()
+            .filter(|(method, path, _)| *method == Method::PATCH && path.ends_with(end));
+        let (_, _, body) = writes.next().unwrap();
+        assert!(writes.next().is_none(), "{end} is written twice");
+        body.clone()
+    }
+}
+
+fn context_with(server: &Server, objects: &[Value]) -> Arc<Context> {
+    let client = server.client();
+    let reporter = Reporter {
+        controller: "cio-operator".to_owned(),
+        instance: None,
+    };
+    let rate = Rate {
+        per_second: 1.0,
+        at_once: 1.0,
+    };
+    Arc::new(Context {
+        recorder: Recorder::new(client.clone(), reporter),
+        client,
+        caches: holding(objects),
+        settled: Settled::default(),
+        http: HttpClient::new(reading::CLIENT).unwrap(),
+        clock: Clock::system(),
+        settings: settings(),
+        metrics: Metrics::new(&Registry::new()).unwrap(),
+        depth_writes: Arc::new(Budget::new(rate, Instant::now())),
+        failures: Mutex::default(),
+        leadership: Leadership::always(),
+    })
+}
+
+fn guarded(pipeline: &CioPipeline) -> Arc<Guarded> {
+    Arc::new(DeserializeGuard(Ok(pipeline.clone())))
+}
+
+#[tokio::test]
+async fn a_pipeline_that_is_as_it_should_be_costs_the_api_server_no_request() {
+    let server = Server::default();
+    let mut pipeline = pipeline("");
+    let context = context_with(&server, &[]);
+    let done = reconcile(guarded(&pipeline), context).await;
+    assert!(done.is_ok(), "{done:?}");
+    let asked = server.take();
+    let ends = [
+        "serviceaccounts",
+        "poddisruptionbudgets",
+        "deployments",
+        "horizontalpodautoscalers",
+    ]
+    .map(|kind| format!("{kind}/events-worker"));
+    let mut objects = ends.map(|end| Server::written(&asked, &end));
+    let status = Server::written(&asked, "ciopipelines/events/status");
+    pipeline.status = serde_json::from_value(status["status"].clone()).unwrap();
+
+    // As the caches have it then.
+    objects[2]["spec"]["replicas"] = json!(2);
+    let context = context_with(&server, &objects);
+    for round in 0..3 {
+        let done = reconcile(guarded(&pipeline), Arc::clone(&context)).await;
+        assert!(done.is_ok(), "{done:?}");
+        let mut asked = server.take();
+        if round == 0 {
+            // Most clusters have no such resource to watch, so that is asked once.
+            asked.retain(|(_, path, _)| !path.contains("podmonitors"));
+        }
+        assert!(asked.is_empty(), "round {round}: {asked:#?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_in_the_caches_may_be_somebody_elses_and_is_left_alone() {
+    let server = Server::default();
+    let theirs = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": "events-worker", "namespace": "shop"},
+        "spec": {"selector": {}, "template": {}},
+    });
+    let parsed: Result<Deployment, _> = serde_json::from_value(theirs.clone());
+    assert!(parsed.is_ok(), "{parsed:?}");
+    let path = "deployments/events-worker";
+    server.there.lock().unwrap().insert(path, theirs);
+    let context = context_with(&server, &[]);
+    let done = reconcile(guarded(&pipeline("")), context).await;
+    assert!(done.is_ok(), "{done:?}");
+    let asked = server.take();
+    let writes = asked.iter().filter(|(method, ..)| *method != Method::GET);
+    let paths: Vec<&str> = writes.map(|(_, path, _)| path.as_str()).collect();
+    let only_told = |path: &&str| path.ends_with("/status") || path.contains("/events");
+    assert!(paths.iter().all(only_told), "{paths:?}");
+    let status = Server::written(&asked, "ciopipelines/events/status");
+    assert_eq!(status["status"]["conditions"][0]["reason"], "NameTaken");
+    assert_eq!(
+        status["status"]["conditions"][2]["status"], "True",
+        "it is stalled"
+    );
+}
+
+#[tokio::test]
+async fn a_resource_that_cannot_be_read_says_so_in_the_same_words_each_time() {
+    let server = Server::default();
+    let context = context_with(&server, &[]);
+    let mut metadata = pipeline("").metadata;
+    metadata.creation_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+    let invalid = InvalidObject {
+        error: format!("missing field {}", "x".repeat(10_000)),
+        metadata,
+    };
+    let guarded: Arc<Guarded> = Arc::new(DeserializeGuard(Err(invalid)));
+    let told = async || {
+        let done = reconcile(Arc::clone(&guarded), Arc::clone(&context)).await;
+        assert!(matches!(done, Err(Error::ReadResource(_))), "{done:?}");
+        Server::written(&server.take(), "ciopipelines/events/status")
+    };
+    let first = told().await;
+    assert_eq!(first["status"]["conditions"][0]["reason"], "InvalidSpec");
+    assert!(first.to_string().len() < 6_000, "it is cut short");
+    assert_eq!(told().await, first);
+}
