@@ -62,16 +62,16 @@ fn each_account_may_do_this_and_no_more() {
                     "{account}: {verb} secrets"
                 );
             }
-            for what in [
-                "pods/exec",
-                "roles",
-                "clusterroles",
-                "serviceaccounts/token",
+            // After a slash kubectl reads a name: a subresource has its own flag.
+            for question in [
+                ["create", "pods", "--subresource=exec"],
+                ["create", "serviceaccounts", "--subresource=token"],
+                ["create", "roles", "--subresource="],
+                ["bind", "clusterroles", "--subresource="],
+                ["impersonate", "users", "--subresource="],
             ] {
-                assert!(
-                    !may(account, &["create", what, "-n", namespace]),
-                    "{account}: create {what}"
-                );
+                let question = [&question[..], &["-n", namespace]].concat();
+                assert!(!may(account, &question), "{account}: {question:?}");
             }
         }
     }
