@@ -10,8 +10,8 @@ use kube::api::ListParams;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::{Config, Controller};
 use kube::runtime::events::{Recorder, Reporter};
-use kube::runtime::watcher;
-use kube::{Api, Client};
+use kube::runtime::{PredicateConfig, WatchStreamExt, predicates, reflector, watcher};
+use kube::{Api, Client, Resource};
 use prometheus::Registry;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +22,7 @@ use super::caches::{self, Caches};
 use super::metrics::Metrics;
 use super::reconcile::{Context, on_error, reconcile};
 use super::settled::Settled;
+use super::told::Told;
 use super::validate::Settings;
 use crate::adapter::reading;
 use crate::api::CioPipeline;
@@ -36,6 +37,8 @@ const ASKING: HttpClientOptions = HttpClientOptions {
     idle_per_host: 0,
     ..reading::CLIENT
 };
+/// Pipelines in one page of a list.
+const PAGE: u32 = 200;
 /// Events that come within this span lead to one reconcile.
 const DEBOUNCE: Duration = Duration::from_millis(500);
 
@@ -77,7 +80,15 @@ pub async fn run(
     let pods = Arc::clone(&caches.pods);
     let context = Arc::new(context(client.clone(), caches, options)?);
     on_started();
-    let controller = Controller::new(pipelines, watcher::Config::default())
+    let (reader, writer) = reflector::store();
+    // A status that we wrote ourselves is no reason to look again.
+    let specs = watcher(pipelines, watcher::Config::default().page_size(PAGE))
+        .default_backoff()
+        .modify(|pipeline| pipeline.meta_mut().managed_fields = None)
+        .reflect(writer)
+        .applied_objects()
+        .predicate_filter(predicates::generation, PredicateConfig::default());
+    let controller = Controller::for_stream(specs, reader)
         .owns_stream(changes.accounts)
         .owns_stream(changes.budgets)
         .owns_stream(changes.deployments)
@@ -107,6 +118,7 @@ fn context(client: Client, caches: Caches, options: Options) -> anyhow::Result<C
         client,
         caches,
         settled: Settled::default(),
+        told: Told::default(),
         http: HttpClient::new(ASKING).context("cannot read the system's certificates")?,
         clock: Clock::system(),
         settings: options.settings,

@@ -19,6 +19,7 @@ mod settled;
 mod status;
 #[cfg(test)]
 mod test_support;
+mod told;
 mod unchanged;
 mod validate;
 

@@ -21,6 +21,7 @@ use super::events;
 use super::metrics::Metrics;
 use super::settled::Settled;
 use super::status::{self, News};
+use super::told::Told;
 use super::validate::{Refusal, Settings, validate};
 use crate::api::{CioPipeline, CioPipelineStatus};
 use crate::runtime::clock::Clock;
@@ -39,6 +40,7 @@ pub(super) struct Context {
     /// What the API server told of our objects.
     pub(super) caches: Caches,
     pub(super) settled: Settled,
+    pub(super) told: Told,
     pub(super) http: HttpClient,
     pub(super) clock: Clock,
     pub(super) settings: Settings,
@@ -122,7 +124,7 @@ async fn steps(guarded: &Guarded, context: &Context) -> Result<Reconciled, Error
         return Ok(Reconciled::Leaving);
     }
     let now = context.clock.now();
-    let before = pipeline.status.clone().unwrap_or_default();
+    let before = context.told.newest(pipeline);
     let generation = pipeline.meta().generation;
 
     // 1 dereference (reads)
@@ -200,6 +202,7 @@ async fn update_status(
         News::Depth | News::Picture => {}
     }
     status::write(&context.client, pipeline.meta(), after).await?;
+    context.told.wrote(pipeline, after);
     if let Some(ready) = status::changed_ready(before, after) {
         tracing::info!(
             k8s.namespace = pipeline.namespace(),

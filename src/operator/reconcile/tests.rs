@@ -92,6 +92,7 @@ fn context_with(server: &Server, objects: &[Value]) -> Arc<Context> {
         client,
         caches: holding(objects),
         settled: Settled::default(),
+        told: Told::default(),
         http: HttpClient::new(reading::CLIENT).unwrap(),
         clock: Clock::system(),
         settings: settings(),
