@@ -29,6 +29,13 @@ use crate::runtime::http_client::HttpClient;
 
 /// How often a pipeline is looked at when nothing happens: its queue's depth is no event.
 const RESYNC: Duration = Duration::from_secs(10);
+/// All pipelines together are looked at no more often than this for nothing: what changed would
+/// have to wait behind them.
+const RESYNC_EACH: Duration = Duration::from_millis(40);
+/// A look that took long comes back later by so much: it is a busy time, or a pod that hangs.
+const RESYNC_TOOK: u32 = 20;
+/// And no later than this.
+const RESYNC_MOST: Duration = Duration::from_mins(2);
 /// What was refused waits for its user: what stood in its way may go without an event here.
 const RESYNC_REFUSED: Duration = Duration::from_secs(30);
 /// A reconcile that takes longer than this is given up and tried again.
@@ -84,8 +91,18 @@ pub(super) async fn reconcile(
     context.metrics.reconciled(result, started.elapsed());
     outcome.map(|reconciled| {
         forget_failures(&context, &guarded);
-        reconciled.action()
+        let pipelines = context.caches.deployments.len();
+        reconciled.action(resync(started.elapsed(), pipelines))
     })
+}
+
+/// Pure: when a pipeline of so many is looked at again after a look that took so long.
+fn resync(took: Duration, pipelines: usize) -> Duration {
+    let pipelines = u32::try_from(pipelines).unwrap_or(u32::MAX);
+    RESYNC
+        .max(RESYNC_EACH.saturating_mul(pipelines))
+        .max(took.saturating_mul(RESYNC_TOOK))
+        .min(RESYNC_MOST)
 }
 
 /// What a reconcile came to.
@@ -105,10 +122,10 @@ impl Reconciled {
         }
     }
 
-    fn action(self) -> Action {
+    fn action(self, resync: Duration) -> Action {
         match self {
-            Self::Applied => Action::requeue(RESYNC),
-            Self::Refused => Action::requeue(RESYNC_REFUSED),
+            Self::Applied => Action::requeue(resync),
+            Self::Refused => Action::requeue(resync.max(RESYNC_REFUSED)),
             Self::Leaving => Action::await_change(),
         }
     }
