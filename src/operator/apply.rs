@@ -97,10 +97,14 @@ async fn scale(
     if wanted(&deployment).is_none() {
         return Ok(deployment);
     }
-    // The cache may lag behind an HPA that has just taken over: what counts is how it is now.
-    let api = Api::<Deployment>::namespaced(cluster.client.clone(), cluster.namespace);
-    let now = get(api, &deployment.name_any(), "Deployment").await?;
-    let deployment = now.unwrap_or(deployment);
+    let deployment = if observed.deployment.is_some() {
+        // The cache may lag behind an HPA that has just taken over: what counts is how it is now.
+        let api = Api::<Deployment>::namespaced(cluster.client.clone(), cluster.namespace);
+        let now = get(api, &deployment.name_any(), "Deployment").await?;
+        now.unwrap_or(deployment)
+    } else {
+        deployment
+    };
     match wanted(&deployment) {
         Some(replicas) => cluster.scale(deployment, replicas).await,
         None => Ok(deployment),

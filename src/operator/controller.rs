@@ -10,8 +10,8 @@ use kube::api::ListParams;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::{Config, Controller};
 use kube::runtime::events::{Recorder, Reporter};
-use kube::runtime::watcher;
-use kube::{Api, Client};
+use kube::runtime::{PredicateConfig, WatchStreamExt, predicates, reflector, watcher};
+use kube::{Api, Client, Resource};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +24,7 @@ use super::reconcile::{Context, on_error, reconcile};
 use super::run::Options;
 use super::scope::{Scope, scopes};
 use super::settled::Settled;
+use super::told::Told;
 use super::validate::Settings;
 use crate::adapter::reading;
 use crate::api::CioPipeline;
@@ -38,6 +39,8 @@ const ASKING: HttpClientOptions = HttpClientOptions {
     idle_per_host: 0,
     ..reading::CLIENT
 };
+/// Pipelines in one page of a list.
+const PAGE: u32 = 200;
 /// Events that come within this span lead to one reconcile.
 const DEBOUNCE: Duration = Duration::from_millis(500);
 
@@ -105,7 +108,18 @@ fn control<'a>(
     let (caches, changes) = caches::open(scope);
     let pods = Arc::clone(&caches.pods);
     let context = Arc::new(context(shared, caches)?);
-    let controller = Controller::new(scope.api(), watcher::Config::default())
+    let (reader, writer) = reflector::store();
+    // A status that we wrote ourselves is no reason to look again.
+    let specs = watcher(
+        scope.api::<DeserializeGuard<CioPipeline>>(),
+        watcher::Config::default().page_size(PAGE),
+    )
+    .default_backoff()
+    .modify(|pipeline| pipeline.meta_mut().managed_fields = None)
+    .reflect(writer)
+    .applied_objects()
+    .predicate_filter(predicates::generation, PredicateConfig::default());
+    let controller = Controller::for_stream(specs, reader)
         .owns_stream(changes.accounts)
         .owns_stream(changes.budgets)
         .owns_stream(changes.deployments)
@@ -138,6 +152,7 @@ fn context(shared: &Shared, caches: Caches) -> anyhow::Result<Context> {
         client: shared.client.clone(),
         caches,
         settled: Settled::default(),
+        told: Told::default(),
         http: HttpClient::new(ASKING).context("cannot read the system's certificates")?,
         clock: Clock::system(),
         settings: shared.settings.clone(),

@@ -24,6 +24,7 @@ mod settled;
 mod status;
 #[cfg(test)]
 mod test_support;
+mod told;
 mod unchanged;
 mod validate;
 

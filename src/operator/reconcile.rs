@@ -22,6 +22,7 @@ use super::lease::Leadership;
 use super::metrics::Metrics;
 use super::settled::Settled;
 use super::status::{self, News};
+use super::told::Told;
 use super::validate::{Refusal, Settings, validate};
 use crate::api::{CioPipeline, CioPipelineStatus};
 use crate::runtime::clock::Clock;
@@ -29,6 +30,13 @@ use crate::runtime::http_client::HttpClient;
 
 /// How often a pipeline is looked at when nothing happens: its queue's depth is no event.
 const RESYNC: Duration = Duration::from_secs(10);
+/// All pipelines together are looked at no more often than this for nothing: what changed would
+/// have to wait behind them.
+const RESYNC_EACH: Duration = Duration::from_millis(40);
+/// A look that took long comes back later by so much: it is a busy time, or a pod that hangs.
+const RESYNC_TOOK: u32 = 20;
+/// And no later than this.
+const RESYNC_MOST: Duration = Duration::from_mins(2);
 /// What was refused waits for its user: what stood in its way may go without an event here.
 const RESYNC_REFUSED: Duration = Duration::from_secs(30);
 /// A reconcile that takes longer than this is given up and tried again.
@@ -40,6 +48,7 @@ pub(super) struct Context {
     /// What the API server told of our objects.
     pub(super) caches: Caches,
     pub(super) settled: Settled,
+    pub(super) told: Told,
     pub(super) http: HttpClient,
     pub(super) clock: Clock,
     pub(super) settings: Settings,
@@ -91,9 +100,20 @@ pub(super) async fn reconcile(
     context.metrics.reconciled(result, started.elapsed());
     outcome.map(|reconciled| {
         forget_failures(&context, &guarded);
-        context.metrics.next(uid, reconciled.comes_back());
-        reconciled.action()
+        let pipelines = context.caches.deployments.len();
+        let after = reconciled.comes_back(resync(started.elapsed(), pipelines));
+        context.metrics.next(uid, after);
+        after.map_or_else(Action::await_change, Action::requeue)
     })
+}
+
+/// Pure: when a pipeline of so many is looked at again after a look that took so long.
+fn resync(took: Duration, pipelines: usize) -> Duration {
+    let pipelines = u32::try_from(pipelines).unwrap_or(u32::MAX);
+    RESYNC
+        .max(RESYNC_EACH.saturating_mul(pipelines))
+        .max(took.saturating_mul(RESYNC_TOOK))
+        .min(RESYNC_MOST)
 }
 
 /// What a reconcile came to.
@@ -113,16 +133,11 @@ impl Reconciled {
         }
     }
 
-    fn action(self) -> Action {
-        self.comes_back()
-            .map_or_else(Action::await_change, Action::requeue)
-    }
-
     /// After how long it is looked at again, whatever happens.
-    fn comes_back(self) -> Option<Duration> {
+    fn comes_back(self, resync: Duration) -> Option<Duration> {
         match self {
-            Self::Applied => Some(RESYNC),
-            Self::Refused => Some(RESYNC_REFUSED),
+            Self::Applied => Some(resync),
+            Self::Refused => Some(resync.max(RESYNC_REFUSED)),
             Self::Leaving => None,
         }
     }
@@ -138,7 +153,7 @@ async fn steps(guarded: &Guarded, context: &Context) -> Result<Reconciled, Error
         return Ok(Reconciled::Leaving);
     }
     let now = context.clock.now();
-    let before = pipeline.status.clone().unwrap_or_default();
+    let before = context.told.newest(pipeline);
     let generation = pipeline.meta().generation;
 
     // 1 dereference (reads)
@@ -216,6 +231,7 @@ async fn update_status(
         News::Depth | News::Picture => {}
     }
     status::write(&context.client, pipeline.meta(), after).await?;
+    context.told.wrote(pipeline, after);
     if let Some(ready) = status::changed_ready(before, after) {
         tracing::info!(
             k8s.namespace = pipeline.namespace(),

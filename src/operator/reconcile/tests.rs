@@ -92,6 +92,7 @@ fn context_with(server: &Server, objects: &[Value]) -> Arc<Context> {
         client,
         caches: holding(objects),
         settled: Settled::default(),
+        told: Told::default(),
         http: HttpClient::new(reading::CLIENT).unwrap(),
         clock: Clock::system(),
         settings: settings(),
@@ -104,6 +105,26 @@ fn context_with(server: &Server, objects: &[Value]) -> Arc<Context> {
 
 fn guarded(pipeline: &CioPipeline) -> Arc<Guarded> {
     Arc::new(DeserializeGuard(Ok(pipeline.clone())))
+}
+
+#[test]
+fn looks_for_nothing_yield_to_what_changed_where_there_are_many_or_they_take_long() {
+    // the look took so many ms, pipelines → seconds
+    for (took, pipelines, seconds) in [
+        (5, 1, 10),
+        (5, 250, 10),
+        (5, 1000, 40),
+        (2000, 1, 40),
+        (5, 1_000_000, 120),
+        (60_000, 1, 120),
+    ] {
+        let found = resync(Duration::from_millis(took), pipelines);
+        assert_eq!(
+            found,
+            Duration::from_secs(seconds),
+            "{took} ms, {pipelines}"
+        );
+    }
 }
 
 #[tokio::test]
