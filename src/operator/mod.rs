@@ -28,8 +28,8 @@ mod told;
 mod unchanged;
 mod validate;
 
-pub use certificate::Serving;
-pub use lease::{Election, STUCK};
+pub use certificate::{CertificateMetrics, Serving};
+pub use lease::{Election, LeaseMetrics, STUCK};
 pub use run::{Options, run};
 pub use validate::{Refusal, Settings, Validated, validate};
 

@@ -9,6 +9,7 @@ use cio_operator::adapter::metrics::AdapterMetrics;
 use cio_operator::cli::Cli;
 use cio_operator::delivery::metrics::DeliveryMetrics;
 use cio_operator::operator::metrics::Metrics as OperatorMetrics;
+use cio_operator::operator::{CertificateMetrics, LeaseMetrics};
 use cio_operator::runtime::cluster::RequestMetrics;
 use cio_operator::runtime::traces::TraceCounters;
 use clap::{Arg, Command, CommandFactory};
@@ -49,6 +50,8 @@ async fn the_metrics_reference_is_what_the_parts_serve() {
             OPERATOR,
             text(&|registry| {
                 OperatorMetrics::new(registry).unwrap();
+                LeaseMetrics::new(registry).unwrap();
+                CertificateMetrics::new(registry).unwrap();
                 RequestMetrics::new(registry).unwrap();
             }),
         ),
@@ -87,15 +90,13 @@ async fn the_metrics_reference_is_what_the_parts_serve() {
 async fn sidecar() -> String {
     let redis = RedisServer::start();
     let port = free_port();
-    let variables = [("REDIS_URL", redis.url())];
-    let variables: Vec<_> = variables
-        .iter()
-        .map(|(name, value)| (*name, value.as_str()))
-        .collect();
+    let url = redis.url();
+    let variables = [("REDIS_URL", url.as_str()), ("CUSTOMERIO_SITE_ID", "site")];
     let _sidecar = Cio::start(&["metrics", "--port", &port.to_string()], &variables);
     eventually("the depth", async || {
         let (_, text) = http::get(&format!("http://127.0.0.1:{port}/metrics")).await?;
-        text.contains("\ncio_queue_depth").then_some(text)
+        let whole = ["\ncio_queue_depth", "\ncio_limit_used_ratio"];
+        whole.iter().all(|it| text.contains(it)).then_some(text)
     })
     .await
 }

@@ -40,14 +40,14 @@ enum KeepError {
 
 /// What is counted about the certificate.
 #[derive(Debug, Clone)]
-pub(in crate::operator) struct CertificateMetrics {
+pub struct CertificateMetrics {
     expiry: IntGauge,
     errors: IntCounter,
 }
 
 impl CertificateMetrics {
     /// Registers everything.
-    pub(in crate::operator) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+    pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
         let metrics = Self {
             expiry: IntGauge::new(
                 "cio_certificate_expiry_timestamp_seconds",

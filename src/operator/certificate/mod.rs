@@ -21,9 +21,10 @@ mod stored;
 
 use std::time::Duration;
 
-pub(super) use keeper::{CertificateMetrics, Keeper};
-
 use crate::adapter::ownership::ServiceName;
+
+pub use keeper::CertificateMetrics;
+pub(super) use keeper::Keeper;
 
 /// How long a certificate is valid.
 const LIFE: Duration = Duration::from_hours(90 * 24);

@@ -4,7 +4,7 @@ use prometheus::{IntCounter, IntGauge, Registry};
 
 /// The election's metrics.
 #[derive(Debug, Clone)]
-pub(in crate::operator) struct LeaseMetrics {
+pub struct LeaseMetrics {
     pub(super) leader: IntGauge,
     pub(super) transitions: IntGauge,
     pub(super) errors: IntCounter,
@@ -12,7 +12,7 @@ pub(in crate::operator) struct LeaseMetrics {
 
 impl LeaseMetrics {
     /// Registers everything.
-    pub(in crate::operator) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+    pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
         let metrics = Self {
             leader: IntGauge::new("cio_leader", "1 in the operator that writes, 0 in others.")?,
             transitions: IntGauge::new(

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 pub(super) use candidate::Candidate;
 pub(super) use leadership::Leadership;
-pub(super) use metrics::LeaseMetrics;
+pub use metrics::LeaseMetrics;
 
 /// For so long after it was seen to change a Lease belongs to its holder.
 const LEASE: Duration = Duration::from_secs(15);
