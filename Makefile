@@ -52,9 +52,9 @@ sbom: ## a CycloneDX bill of materials of the binary, for a release: cio.cdx.jso
 images: tools release ## build the images for the local cluster
 	@tests/cluster/images base
 	@tests/cluster/images project target/release/cio
-	@tests/cluster/images own-worker
 
-test-e2e: images ## end to end, on a real Kubernetes
+test-e2e: setup images ## end to end, on a real Kubernetes
+	@tests/cluster/images own-worker
 	@tests/cluster/selftest
 	@tests/e2e
 
