@@ -2,7 +2,7 @@
 //! BullMQ's own loop takes them. It runs for a while whenever such a job is next, and takes what
 //! comes meanwhile.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -33,6 +33,8 @@ const DRAIN_DELAY: Duration = Duration::from_secs(1);
 const AFTERMATH: Duration = Duration::from_secs(5);
 /// How long our own loop waits for a marker meanwhile.
 const WAIT_IN_AFTERMATH: Duration = Duration::from_millis(500);
+/// Empty turns after which a loop is replaced. In one or two another pod may have been faster.
+const REPLACED_AFTER: u32 = 3;
 /// After an error of Redis.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
@@ -59,8 +61,8 @@ struct Process {
 #[derive(Clone)]
 struct Loop {
     worker: Arc<Worker>,
-    /// Whether it took a job since it was last asked to, and Redis answers.
-    works: Arc<AtomicBool>,
+    /// Turns in a row in which it took nothing; [`REPLACED_AFTER`] at once when Redis fails it.
+    empty_turns: Arc<AtomicU32>,
 }
 
 impl std::fmt::Debug for Loop {
@@ -85,15 +87,18 @@ impl Special {
         }
     }
 
-    /// Lets it take up to `jobs` jobs at once. One that took nothing when it was last asked to may
-    /// talk to a Redis that is not in charge any more: a new one takes its place.
+    /// Lets it take up to `jobs` jobs at once. One that Redis failed, or that takes nothing though
+    /// there is a job for it, may talk to a Redis that is not in charge any more: a new one takes
+    /// its place.
     ///
     /// # Errors
     /// Why it could not be started.
     pub(super) async fn resume(&self, jobs: usize) -> Result<(), String> {
         let found = self.running();
         let worker = match found {
-            Some(it) if it.works.swap(false, Ordering::Relaxed) => it.worker,
+            Some(it) if it.empty_turns.fetch_add(1, Ordering::Relaxed) < REPLACED_AFTER => {
+                it.worker
+            }
             found => {
                 self.replace(found).await;
                 self.start().await?
@@ -147,7 +152,7 @@ impl Special {
     async fn start(&self) -> Result<Arc<Worker>, String> {
         let started = Loop {
             worker: Arc::new(self.connect().await?),
-            works: Arc::new(AtomicBool::new(false)),
+            empty_turns: Arc::default(),
         };
         let worker = Arc::clone(&started.worker);
         worker.run().await.map_err(|error| error.to_string())?;
@@ -263,7 +268,7 @@ async fn log(it: Loop, settings: WorkerSettings) {
     while let Some(event) = it.worker.next_event().await {
         match event {
             WorkerEvent::Error(error) => {
-                it.works.store(false, Ordering::Relaxed);
+                it.empty_turns.store(REPLACED_AFTER, Ordering::Relaxed);
                 // They come every second while Redis is away, and one line is enough.
                 if !std::mem::replace(&mut broken, true) {
                     tracing::warn!(
@@ -274,7 +279,7 @@ async fn log(it: Loop, settings: WorkerSettings) {
                 }
             }
             WorkerEvent::Active { .. } | WorkerEvent::Completed { .. } => {
-                it.works.store(true, Ordering::Relaxed);
+                it.empty_turns.store(0, Ordering::Relaxed);
                 broken = false;
             }
             WorkerEvent::Closed => return,

@@ -115,19 +115,19 @@ fn with_watch_namespaces_no_right_over_workloads_is_given_elsewhere() {
         format!("billing: {adapter} by {adapter}"),
         format!("billing: {operator} by {operator}"),
         format!("everywhere: {adapter} by {adapter}"),
+        format!("everywhere: {operator}-certificate by {operator}"),
         format!("shop: {adapter} by {adapter}"),
         format!("shop: {operator} by {operator}"),
     ];
     assert_eq!(bindings, expected);
-    let role = objects
-        .iter()
-        .find(|it| it["kind"] == "ClusterRole" && it["metadata"]["name"] == adapter);
-    let rules = role.expect("the adapter's role")["rules"]
-        .as_array()
-        .expect("rules")
-        .clone();
-    let resources: Vec<_> = rules.iter().map(|rule| rule["resources"].clone()).collect();
-    assert_eq!(resources, [json!(["apiservices"])]);
+    for name in [adapter.to_owned(), format!("{operator}-certificate")] {
+        let role = objects
+            .iter()
+            .find(|it| it["kind"] == "ClusterRole" && it["metadata"]["name"] == *name);
+        let rules = role.expect("the role")["rules"].as_array().expect("rules");
+        let resources: Vec<_> = rules.iter().map(|rule| rule["resources"].clone()).collect();
+        assert_eq!(resources, [json!(["apiservices"])], "{name}");
+    }
     for (part, variable) in [
         (operator, "CIO_OPERATOR_NAMESPACES"),
         (adapter, "CIO_ADAPTER_NAMESPACES"),

@@ -30,7 +30,13 @@ fn account(namespace: &str, name: &str) -> String {
 fn may(account: &str, question: &[&str]) -> bool {
     let arguments = [&["auth", "can-i"], question, &["--as", account]].concat();
     let answer = try_run("kubectl", &arguments, None);
-    String::from_utf8_lossy(&answer.stdout).trim() == "yes"
+    // kubectl says no with exit 1; an answer that is neither is no answer.
+    let words = String::from_utf8_lossy(&answer.stdout);
+    match words.split_whitespace().next() {
+        Some("yes") => true,
+        Some("no") => false,
+        _ => panic!("kubectl {arguments:?}: {answer:?}"),
+    }
 }
 
 #[test]
@@ -54,6 +60,11 @@ fn each_account_may_do_this_and_no_more() {
     insta::with_settings!({prepend_module_to_snapshot => false}, {
         insta::assert_yaml_snapshot!("rights", rights);
     });
+    let serving = "secrets/cio-cio-operator-adapter-serving";
+    for verb in ["get", "update"] {
+        assert!(may(&accounts[0], &[verb, serving, "-n", SYSTEM]), "{verb}");
+        assert!(!may(&accounts[1], &[verb, serving, "-n", SYSTEM]), "{verb}");
+    }
     for account in &accounts {
         for namespace in [SYSTEM, &stage.namespace, "kube-system"] {
             for verb in ["get", "list", "watch", "create", "patch", "delete"] {

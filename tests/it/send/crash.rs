@@ -7,7 +7,7 @@ use tokio::time::sleep;
 
 use super::{Desk, Ran, events, lines, sent};
 use crate::support::eventually;
-use crate::support::memory::own_kib;
+use crate::support::memory::own_peak_kib;
 
 /// The requirement is 64 MiB for all of it; the released program's own pages are 15 of them.
 const MOST_KIB: u64 = (64 - 16) * 1024;
@@ -20,7 +20,7 @@ async fn kill_three_times(desk: &Desk, path: &str, count: u64, options: &[&str])
         let mut run = desk.start(&arguments, &[]);
         let enough = count * kill / 5;
         while desk.count("events").await < enough {
-            memory = memory.max(own_kib(run.id()).unwrap_or(0));
+            memory = memory.max(own_peak_kib(run.id()).unwrap_or(0));
             assert!(run.try_wait().unwrap().is_none(), "it ended at {kill}");
             sleep(Duration::from_millis(20)).await;
         }
@@ -32,7 +32,7 @@ async fn kill_three_times(desk: &Desk, path: &str, count: u64, options: &[&str])
     let id = last.id();
     let waiting = tokio::task::spawn_blocking(move || last.wait_with_output());
     while !waiting.is_finished() {
-        memory = memory.max(own_kib(id).unwrap_or(0));
+        memory = memory.max(own_peak_kib(id).unwrap_or(0));
         sleep(Duration::from_millis(20)).await;
     }
     let ran = Ran::of(&waiting.await.unwrap().unwrap());

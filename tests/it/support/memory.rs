@@ -10,10 +10,10 @@ pub(crate) fn peak_kib(pid: u32) -> Option<u64> {
     field(pid, "VmHWM:")
 }
 
-/// What it keeps in memory now, in KiB, without the program's own pages: those are of the debug
-/// build here, twice the size of what is shipped.
-pub(crate) fn own_kib(pid: u32) -> Option<u64> {
-    field(pid, "RssAnon:")
+/// The most it ever kept in memory, in KiB, without the program's own pages: those are of the debug
+/// build here, more than twice what is shipped.
+pub(crate) fn own_peak_kib(pid: u32) -> Option<u64> {
+    Some(peak_kib(pid)?.saturating_sub(field(pid, "RssFile:")?))
 }
 
 fn field(pid: u32, name: &str) -> Option<u64> {
