@@ -115,7 +115,7 @@ fn with_watch_namespaces_no_right_over_workloads_is_given_elsewhere() {
         format!("billing: {adapter} by {adapter}"),
         format!("billing: {operator} by {operator}"),
         format!("everywhere: {adapter} by {adapter}"),
-        format!("everywhere: {operator}-certificate by {operator}"),
+        format!("everywhere: {operator} by {operator}-certificate"),
         format!("shop: {adapter} by {adapter}"),
         format!("shop: {operator} by {operator}"),
     ];
