@@ -1,14 +1,13 @@
 //! A question about pods → the items of its answer.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use futures::future::join_all;
 
 use super::hold::Holds;
-use super::pods::PodStore;
 use super::pods::pod::WorkerPod;
+use super::pods::{PodStore, oldest_first};
 use super::readings::Readings;
 use super::refusal::Refusal;
 use super::request::{PodMetric, Target};
@@ -60,7 +59,10 @@ async fn of_pipeline(
         return Vec::new();
     }
     let key = (asked.namespace.clone(), pipeline.to_owned());
-    let sidecars: Vec<SocketAddr> = pods.iter().filter_map(|pod| pod.sidecar).collect();
+    let sidecars = oldest_first(
+        pods.iter()
+            .filter_map(|pod| Some((pod.created, pod.sidecar?))),
+    );
     let most = sources.holds.target(&key);
     let Ok(reading) = sources.readings.get(key, &sidecars).await else {
         return Vec::new();

@@ -36,6 +36,12 @@ impl Limit {
         sane.then_some(limit)
     }
 
+    /// Whether the sidecar follows the limit, and has nothing yet to compare its reading with.
+    pub(super) fn is_coming(text: &str) -> bool {
+        let has = |name| text.lines().any(|line| value(line, name).is_some());
+        has(RATE) && !has(USED)
+    }
+
     /// Whether nothing is left of it.
     pub fn is_used_up(&self) -> bool {
         self.used_ratio >= USED_UP
@@ -70,6 +76,18 @@ mod tests {
                 expected,
                 "{used} {open}"
             );
+        }
+    }
+
+    #[test]
+    fn a_sidecar_that_follows_the_limit_and_cannot_compare_yet_is_told_from_one_that_does_not() {
+        for (text, expected) in [
+            (format!("{RATE} 80\n{CIRCUIT_OPEN} 0\n"), true),
+            (page("80", "0.5", "0"), false),
+            ("cio_queue_depth 7\n".to_owned(), false),
+            (String::new(), false),
+        ] {
+            assert_eq!(Limit::is_coming(&text), expected, "{text}");
         }
     }
 

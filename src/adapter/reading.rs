@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Request, StatusCode};
 use jiff::{SignedDuration, Timestamp};
+use tokio::time::timeout;
 
 use super::limit::Limit;
 use crate::runtime::http_client::{HttpClient, HttpClientOptions};
@@ -18,6 +19,8 @@ use crate::runtime::http_client::{HttpClient, HttpClientOptions};
 const STALE_AFTER: SignedDuration = SignedDuration::from_secs(30);
 /// Sidecars asked before giving up.
 const ATTEMPTS: usize = 2;
+/// What is waited for a second sidecar that may know the limit: the depth is there already.
+const LIMIT_PATIENCE: Duration = Duration::from_millis(250);
 /// The series with the depth.
 const DEPTH: &str = "cio_queue_depth";
 /// The series with the time of the reading, in seconds since the epoch.
@@ -81,8 +84,9 @@ impl Unknown {
     }
 }
 
-/// Asks the first of `sidecars`, and the second when the first cannot tell. Takes at most twice
-/// the client's time limit; `client` is made from [`CLIENT`].
+/// Asks the first of `sidecars`, and the second when the first cannot tell, or is too new to know
+/// how much of the limit is used. Takes at most twice the client's time limit; `client` is made
+/// from [`CLIENT`].
 ///
 /// # Errors
 /// Why the depth is not known: what the sidecar that could be reached said, else the last one.
@@ -92,9 +96,17 @@ pub async fn read_depth(
     now: Timestamp,
 ) -> Result<Reading, Unknown> {
     let mut unknown = Unknown::NoReadySidecar;
-    for sidecar in sidecars.iter().take(ATTEMPTS) {
+    let mut left = sidecars.iter().take(ATTEMPTS);
+    while let Some(sidecar) = left.next() {
         match ask(client, *sidecar, now).await {
-            Ok(reading) => return Ok(reading),
+            Ok(first) if first.limit_is_coming => {
+                let Some(sidecar) = left.next() else {
+                    return Ok(first.reading);
+                };
+                let second = timeout(LIMIT_PATIENCE, ask(client, *sidecar, now)).await;
+                return Ok(with_a_limit(first, second.ok().and_then(Result::ok)));
+            }
+            Ok(answer) => return Ok(answer.reading),
             Err(Unknown::SidecarUnreachable(_)) if unknown != Unknown::NoReadySidecar => {}
             Err(reason) => unknown = reason,
         }
@@ -102,8 +114,26 @@ pub async fn read_depth(
     Err(unknown)
 }
 
-async fn ask(client: &HttpClient, sidecar: SocketAddr, now: Timestamp) -> Result<Reading, Unknown> {
-    interpret(&page(client, sidecar).await?, now)
+/// What one sidecar says.
+#[derive(Debug, Clone, Copy)]
+struct Answer {
+    reading: Reading,
+    /// It follows the limit, and will know it at its next reading.
+    limit_is_coming: bool,
+}
+
+/// Of two answers the one that knows the limit.
+fn with_a_limit(first: Answer, second: Option<Answer>) -> Reading {
+    let knows = |answer: &Answer| answer.reading.limit.is_some();
+    second.filter(knows).unwrap_or(first).reading
+}
+
+async fn ask(client: &HttpClient, sidecar: SocketAddr, now: Timestamp) -> Result<Answer, Unknown> {
+    let text = page(client, sidecar).await?;
+    Ok(Answer {
+        reading: interpret(&text, now)?,
+        limit_is_coming: Limit::is_coming(&text),
+    })
 }
 
 /// A pod's metrics, as text.
@@ -247,6 +277,31 @@ mod tests {
         ] {
             let unknown = interpret(&text, now()).unwrap_err();
             assert_eq!(unknown.reason(), reason, "{text}");
+        }
+    }
+
+    #[test]
+    fn of_two_answers_the_one_that_knows_the_limit_counts() {
+        let limit = Some(Limit {
+            requests_per_second: 80.0,
+            used_ratio: 0.98,
+            circuit_open: false,
+        });
+        let answer = |depth, limit| Answer {
+            reading: Reading {
+                depth,
+                read_at: now(),
+                limit,
+            },
+            limit_is_coming: true,
+        };
+        for (what, second, expected) in [
+            ("the second knows it", Some(answer(2, limit)), (2, limit)),
+            ("neither does", Some(answer(2, None)), (1, None)),
+            ("the second is silent", None, (1, None)),
+        ] {
+            let found = with_a_limit(answer(1, None), second);
+            assert_eq!((found.depth, found.limit), expected, "{what}");
         }
     }
 

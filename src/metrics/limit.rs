@@ -5,6 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::delivery::client::Region;
 use crate::delivery::limiter::usage::{LimitReading, UsageReader};
 use crate::delivery::limiter::{LimitStore, limit_key};
@@ -17,6 +19,8 @@ const REQUESTS: f64 = 20.0;
 const SPAN: (f64, f64) = (1.5, 10.0);
 /// Readings in memory, whatever the pace: 10 s at the fastest, and some.
 const MOST_READINGS: usize = 128;
+/// So long the last reading stands while newer ones fail: a few polls, and no more than the span.
+const KEEP: Duration = Duration::from_secs(10);
 
 /// Which limit to look at.
 pub struct LimitSource {
@@ -77,6 +81,21 @@ impl LimitFollower {
         Ok(self
             .window
             .take(key, reading, self.source.requests_per_second))
+    }
+}
+
+/// The last reading that succeeded: one that fails says nothing of the limit.
+#[derive(Debug, Default)]
+pub(super) struct LastUse(Option<(LimitUse, Instant)>);
+
+impl LastUse {
+    /// Takes a reading in, none where it failed; what is known at `now`.
+    pub(super) fn take(&mut self, read: Option<LimitUse>, now: Instant) -> Option<LimitUse> {
+        if let Some(read) = read {
+            self.0 = Some((read, now));
+        }
+        let (last, at) = self.0?;
+        (now.duration_since(at) <= KEEP).then_some(last)
     }
 }
 
@@ -189,6 +208,33 @@ mod tests {
         assert!((found.requests_per_second - 80.0).abs() < 1e-9);
         idle.held = true;
         assert_eq!(percent(window.take("a".to_owned(), idle, 80)), Some(100));
+    }
+
+    #[test]
+    fn a_failed_reading_leaves_the_last_one_standing_for_ten_seconds() {
+        let start = Instant::now();
+        let read = |requests_per_second| LimitUse {
+            requests_per_second,
+            used_ratio: Some(0.98),
+            circuit_open: false,
+        };
+        let mut last = LastUse::default();
+        for (second, found, expected) in [
+            (0, None, None),
+            (2, Some(80.0), Some(80.0)),
+            (4, None, Some(80.0)),
+            (12, None, Some(80.0)),
+            (13, None, None),
+            (14, Some(50.0), Some(50.0)),
+            (16, None, Some(50.0)),
+        ] {
+            let now = start + Duration::from_secs(second);
+            assert_eq!(
+                last.take(found.map(read), now),
+                expected.map(read),
+                "{second}"
+            );
+        }
     }
 
     #[test]

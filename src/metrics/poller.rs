@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
 
 use super::latest::{Latest, Reading};
-use super::limit::{LimitFollower, LimitUse};
+use super::limit::{LastUse, LimitFollower, LimitUse};
 use crate::queue::counts::{CountsReader, QueueCounts};
 use crate::runtime::clock::Clock;
 
@@ -16,6 +16,7 @@ pub(super) struct Poller {
     pub(super) reader: CountsReader,
     /// The workspace's limit; none for a worker that does not share one.
     pub(super) limit: Option<LimitFollower>,
+    pub(super) last_use: LastUse,
     pub(super) clock: Clock,
     pub(super) readings: watch::Sender<Option<Reading>>,
     pub(super) errors: IntCounter,
@@ -56,7 +57,7 @@ impl Poller {
 
     /// The limit is worth less than the depth: that it cannot be read keeps nothing back.
     async fn read_limit(&mut self, contact: &mut Contact) -> Option<LimitUse> {
-        match self.limit.as_mut()?.read().await {
+        let read = match self.limit.as_mut()?.read().await {
             Ok(limit) => {
                 contact.succeeded();
                 Some(limit)
@@ -66,7 +67,8 @@ impl Poller {
                 contact.failed(&error);
                 None
             }
-        }
+        };
+        self.last_use.take(read, Instant::now())
     }
 }
 

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::collector::QueueCollector;
 use super::latest::{Latest, Names};
-use super::limit::{LimitFollower, LimitSource};
+use super::limit::{LastUse, LimitFollower, LimitSource};
 use super::poller::{Poller, write_health};
 use super::routes;
 use crate::queue::counts::CountsReader;
@@ -89,6 +89,7 @@ impl Sidecar {
         let poller = Poller {
             reader,
             limit: self.limit.map(LimitFollower::new),
+            last_use: LastUse::default(),
             clock,
             readings,
             errors,

@@ -19,6 +19,7 @@ use super::budget::{Budget, Rate};
 use super::caches::pods::follow;
 use super::caches::{self, Caches};
 use super::lease::Leadership;
+use super::limits::Limits;
 use super::metrics::Metrics;
 use super::reconcile::{Context, on_error, reconcile};
 use super::run::Options;
@@ -153,6 +154,7 @@ fn context(shared: &Shared, caches: Caches) -> anyhow::Result<Context> {
         caches,
         settled: Settled::default(),
         told: Told::default(),
+        limits: Limits::default(),
         http: HttpClient::new(ASKING).context("cannot read the system's certificates")?,
         clock: Clock::system(),
         settings: shared.settings.clone(),

@@ -16,6 +16,7 @@ mod dereference;
 mod error;
 mod events;
 mod lease;
+mod limits;
 pub mod metrics;
 mod reconcile;
 mod run;

@@ -19,6 +19,7 @@ use super::dereference::{Observed, Sources, dereference};
 use super::error::{Error, MOST_CHARACTERS};
 use super::events;
 use super::lease::Leadership;
+use super::limits::Limits;
 use super::metrics::Metrics;
 use super::settled::Settled;
 use super::status::{self, News};
@@ -49,6 +50,7 @@ pub(super) struct Context {
     pub(super) caches: Caches,
     pub(super) settled: Settled,
     pub(super) told: Told,
+    pub(super) limits: Limits,
     pub(super) http: HttpClient,
     pub(super) clock: Clock,
     pub(super) settings: Settings,
@@ -157,7 +159,10 @@ async fn steps(guarded: &Guarded, context: &Context) -> Result<Reconciled, Error
     let generation = pipeline.meta().generation;
 
     // 1 dereference (reads)
-    let observed = dereference(context.sources(), pipeline).await?;
+    let mut observed = dereference(context.sources(), pipeline).await?;
+    observed.depth = observed
+        .depth
+        .map(|reading| context.limits.fill(pipeline, reading));
     // 2 validate (pure)
     let validated = match owned(pipeline, &observed)? {
         Ok(()) => validate(pipeline, &context.settings),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod};
 
 use super::PIPELINE_LABEL;
@@ -29,6 +30,8 @@ pub(in crate::adapter) struct WorkerPod {
     /// Where its sidecar can be asked: it is ready, the pod is not terminating, and a
     /// `ReplicaSet` made it.
     pub(in crate::adapter) sidecar: Option<SocketAddr>,
+    /// When it was made.
+    pub(in crate::adapter) created: Option<Timestamp>,
 }
 
 /// The pod with its namespace; none when it belongs to no pipeline.
@@ -40,6 +43,7 @@ pub(super) fn trim(pod: &Pod) -> Option<(String, WorkerPod)> {
         labels,
         counts: is_running(pod) && !is_terminating(pod),
         sidecar: sidecar(pod),
+        created: created(pod),
     };
     Some((pod.metadata.namespace.clone()?, trimmed))
 }
@@ -63,6 +67,21 @@ pub fn sidecar(pod: &Pod) -> Option<SocketAddr> {
         return None;
     }
     Some(SocketAddr::new(address(pod)?, port(pod)))
+}
+
+/// When a pod was made.
+pub fn created(pod: &Pod) -> Option<Timestamp> {
+    Some(pod.metadata.creation_timestamp.as_ref()?.0)
+}
+
+/// The sidecars in the order in which they are asked: one of a pod that is new has compared
+/// nothing yet.
+pub fn oldest_first(
+    sidecars: impl Iterator<Item = (Option<Timestamp>, SocketAddr)>,
+) -> Vec<SocketAddr> {
+    let mut sidecars: Vec<_> = sidecars.collect();
+    sidecars.sort_by_key(|(created, _)| *created);
+    sidecars.into_iter().map(|(_, address)| address).collect()
 }
 
 /// Where a pod's worker can be asked, if it can: it is our own, and it runs. Whether it is ready
@@ -173,6 +192,14 @@ pub(super) mod tests {
         let pod = trimmed(|_| {});
         assert!(pod.counts);
         assert_eq!(pod.sidecar, Some("10.244.0.7:9200".parse().unwrap()));
+    }
+
+    #[test]
+    fn the_sidecar_of_the_oldest_pod_is_asked_first() {
+        let address = |last: u8| SocketAddr::from(([10, 0, 0, last], 9100));
+        let of = |name: u8, second| (Timestamp::from_second(second).ok(), address(name));
+        let found = oldest_first([of(1, 300), of(2, 100), of(3, 200), of(4, 100)].into_iter());
+        assert_eq!(found, [2, 4, 3, 1].map(address));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use futures::StreamExt;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::{WatchStreamExt, watcher};
 use tokio::sync::watch;
@@ -20,6 +21,7 @@ const PAGE: u32 = 200;
 /// What a reconcile needs of a pod.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct SeenPod {
+    created: Option<Timestamp>,
     sidecar: Option<SocketAddr>,
     worker: Option<SocketAddr>,
     missing_secret: Option<String>,
@@ -40,7 +42,7 @@ pub(in crate::operator) struct PodIndex {
 /// What the pods of one pipeline come to.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(in crate::operator) struct Reachable {
-    /// Where a sidecar can be asked.
+    /// Where a sidecar can be asked, the oldest pod's first.
     pub(in crate::operator) sidecars: Vec<SocketAddr>,
     /// Where a worker of our own can be asked.
     pub(in crate::operator) workers: Vec<SocketAddr>,
@@ -53,13 +55,18 @@ impl PodIndex {
     pub(in crate::operator) fn of(&self, namespace: &str, pipeline: &str) -> Reachable {
         let key = (namespace.to_owned(), pipeline.to_owned());
         let all = self.read();
-        let Some(pods) = all.get(&key) else {
+        let Some(of_pipeline) = all.get(&key) else {
             return Reachable::default();
         };
+        let sidecars = of_pipeline
+            .values()
+            .filter_map(|pod| Some((pod.created, pod.sidecar?)));
         Reachable {
-            sidecars: pods.values().filter_map(|pod| pod.sidecar).collect(),
-            workers: pods.values().filter_map(|pod| pod.worker).collect(),
-            missing_secret: pods.values().find_map(|pod| pod.missing_secret.clone()),
+            sidecars: pods::oldest_first(sidecars),
+            workers: of_pipeline.values().filter_map(|pod| pod.worker).collect(),
+            missing_secret: of_pipeline
+                .values()
+                .find_map(|pod| pod.missing_secret.clone()),
         }
     }
 
@@ -125,6 +132,7 @@ fn insert(pods: &mut Pods, pod: &Pod) {
         return;
     };
     let seen = SeenPod {
+        created: pods::created(pod),
         sidecar: pods::sidecar(pod),
         worker: pods::worker(pod),
         missing_secret: missing_secret(pod),
@@ -147,6 +155,7 @@ fn remove(pods: &mut Pods, pod: &Pod) {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use serde_json::json;
 
     use super::*;
@@ -172,6 +181,20 @@ pub(super) mod tests {
             "status": {"podIP": address, "initContainerStatuses": [status]},
         }))
         .expect("a Pod")
+    }
+
+    #[test]
+    fn the_oldest_pods_sidecar_comes_first_whatever_its_name() {
+        let index = PodIndex::default();
+        for (name, address, second) in [("a", "10.0.0.1", 200), ("b", "10.0.0.2", 100)] {
+            let mut pod = pod("events", name, Some(address));
+            let created = Timestamp::from_second(second).expect("a time");
+            pod.metadata.creation_timestamp = Some(Time(created));
+            index.take(watcher::Event::Apply(pod), &mut Pods::new());
+        }
+        let sidecars = index.of("shop", "events").sidecars;
+        let found: Vec<_> = sidecars.iter().map(|it| it.ip().to_string()).collect();
+        assert_eq!(found, ["10.0.0.2", "10.0.0.1"]);
     }
 
     #[test]

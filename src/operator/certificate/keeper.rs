@@ -10,10 +10,12 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 use prometheus::{IntCounter, IntGauge, Registry};
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::inspect::{facts, split};
 use super::issue::issue;
 use super::plan::{Plan, plan};
+use super::settling::Settling;
 use super::stored::Stored;
 use super::{Serving, change};
 use crate::adapter::ownership;
@@ -79,8 +81,9 @@ impl Keeper {
         if Box::pin(leadership.began()).next().await.is_none() {
             std::future::pending::<()>().await;
         }
+        let mut settling = Settling::default();
         loop {
-            let look = tokio::time::timeout(LIMIT, self.look()).await;
+            let look = tokio::time::timeout(LIMIT, self.look(&mut settling)).await;
             let calm = look
                 .unwrap_or(Err(KeepError::Wait))
                 .unwrap_or_else(|error| {
@@ -97,14 +100,17 @@ impl Keeper {
     }
 
     /// Whether all is well for now.
-    async fn look(&self) -> Result<bool, KeepError> {
+    async fn look(&self, settling: &mut Settling) -> Result<bool, KeepError> {
         let secrets: Api<Secret> =
             Api::namespaced(self.client.clone(), &self.serving.service.namespace);
         let found = secrets.get_opt(&self.serving.secret).await?;
         let secret = found.ok_or(KeepError::MissSecret)?;
         let services = self.services().await?;
         let stored = Stored::read(&secret);
-        let stored = match self.changed(stored.clone(), &services)? {
+        let (bundle, now) = (stored.bundle(), Instant::now());
+        let published = services.iter().all(|service| ca_bundle(service) == bundle);
+        let settled = settling.is_over(&bundle, published, now);
+        let stored = match self.changed(stored.clone(), &services, settled)? {
             Some(changed) => {
                 let written = changed.write(secret);
                 let name = &self.serving.secret;
@@ -115,9 +121,9 @@ impl Keeper {
             }
             None => stored,
         };
-        let published = self.publish(&stored, &services).await?;
+        let told = self.publish(&stored, &services).await?;
         self.note_expiry(&stored);
-        Ok(published == 0 && stored.next.is_none())
+        Ok(told == 0 && stored.next.is_none())
     }
 
     /// Our `APIService` objects, without those of somebody else.
@@ -136,11 +142,10 @@ impl Keeper {
         &self,
         stored: Stored,
         services: &[APIService],
+        settled: bool,
     ) -> Result<Option<Stored>, rcgen::Error> {
         let (now, names) = (self.clock.now(), self.serving.names());
-        let bundle = stored.bundle();
-        let believed = services.iter().all(|service| ca_bundle(service) == bundle);
-        let (changed, what) = match plan(&stored, &names, believed, now) {
+        let (changed, what) = match plan(&stored, &names, settled, now) {
             Plan::Rest => return Ok(None),
             Plan::Issue => {
                 let known: Vec<_> = services
@@ -226,6 +231,8 @@ mod tests {
         /// By their paths.
         objects: BTreeMap<String, Value>,
         written: Vec<String>,
+        /// Whether an `APIService` cannot be written.
+        refuses: bool,
     }
 
     impl Server {
@@ -255,7 +262,14 @@ mod tests {
         }
 
         fn answer(&self, method: &Method, path: &str, sent: &Value) -> (u16, Value) {
-            let State { objects, written } = &mut *self.0.lock().unwrap();
+            let State {
+                objects,
+                written,
+                refuses,
+            } = &mut *self.0.lock().unwrap();
+            if *refuses && *method == Method::PATCH {
+                return (500, json!({}));
+            }
             let object = objects.get_mut(path).expect("a path that is known");
             if *method == Method::GET {
                 return (200, object.clone());
@@ -273,7 +287,15 @@ mod tests {
             (200, object.clone())
         }
 
-        async fn look(&self, at: Timestamp) -> bool {
+        async fn look(&self, settling: &mut Settling, at: Timestamp) -> bool {
+            self.try_look(settling, at).await.unwrap()
+        }
+
+        async fn try_look(
+            &self,
+            settling: &mut Settling,
+            at: Timestamp,
+        ) -> Result<bool, KeepError> {
             let server = self.clone();
             let service = tower::service_fn(move |request: Request<Body>| {
                 let server = server.clone();
@@ -299,7 +321,7 @@ mod tests {
                 clock: Clock::fixed(at),
                 metrics: CertificateMetrics::new(&Registry::new()).unwrap(),
             };
-            keeper.look().await.unwrap()
+            keeper.look(settling).await
         }
 
         fn get(&self, path: &str) -> Value {
@@ -312,36 +334,74 @@ mod tests {
         }
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_certificate_lives_on_and_the_api_service_of_somebody_else_is_never_written() {
         let server = Server::new();
+        let settling = &mut Settling::default();
         let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         let theirs = server.get(THEIRS);
         let (secret, ours) = (format!("PUT {SECRET}"), format!("PATCH {OURS}"));
 
-        assert!(!server.look(start).await);
+        assert!(!server.look(settling, start).await);
         assert_eq!(server.written(), [secret.clone(), ours.clone()], "issued");
         let first = server.get(SECRET)["data"].clone();
         assert_eq!(server.get(OURS)["spec"]["caBundle"], first["ca.crt"]);
-        assert!(server.look(start).await, "all is well");
+        assert!(server.look(settling, start).await, "all is well");
         assert!(server.written().is_empty());
 
         let due = start + RENEWAL;
-        assert!(!server.look(due).await);
+        assert!(!server.look(settling, due).await);
         assert_eq!(server.written(), [secret.clone(), ours], "staged, and told");
         let staged = server.get(SECRET)["data"].clone();
         assert_eq!(staged["tls.crt"], first["tls.crt"]);
         assert_eq!(server.get(OURS)["spec"]["caBundle"], staged["ca.crt"]);
-        assert!(!server.look(due).await, "there is something to wait for");
+        assert!(
+            !server.look(settling, due).await,
+            "there is something to wait for"
+        );
         assert!(server.written().is_empty());
 
-        server.look(due + SETTLE).await;
+        tokio::time::advance(SETTLE).await;
+        server.look(settling, due + SETTLE).await;
         assert_eq!(server.written(), [secret], "renewed");
         let renewed = server.get(SECRET)["data"].clone();
         assert_eq!(renewed["tls.crt"], staged["next.crt"]);
         assert_eq!(renewed["ca.crt"], staged["ca.crt"]);
         assert!(renewed.get("next.key").is_none());
-        assert!(server.look(due + SETTLE).await);
+        assert!(server.look(settling, due + SETTLE).await);
         assert_eq!(server.get(THEIRS), theirs);
+    }
+    #[tokio::test(start_paused = true)]
+    async fn a_bundle_that_was_published_late_or_by_another_leader_settles_all_the_same() {
+        let server = Server::new();
+        let settling = &mut Settling::default();
+        let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        server.look(settling, start).await;
+        server.look(settling, start).await;
+        let due = start + RENEWAL;
+        server.0.lock().unwrap().refuses = true;
+        assert!(
+            server.try_look(settling, due).await.is_err(),
+            "staged, not told"
+        );
+        tokio::time::advance(SETTLE * 4).await;
+        server.0.lock().unwrap().refuses = false;
+        let late = due + SETTLE * 4;
+        server.look(settling, late).await;
+        let staged = server.get(SECRET);
+        server.look(settling, late).await;
+        tokio::time::advance(SETTLE / 2).await;
+        server.look(settling, late + SETTLE / 2).await;
+        assert_eq!(
+            server.get(SECRET),
+            staged,
+            "API servers may not have read it"
+        );
+        let anew = &mut Settling::default();
+        tokio::time::advance(SETTLE / 2).await;
+        server.look(anew, late + SETTLE).await;
+        assert_eq!(server.get(SECRET), staged, "a new leader saw nothing yet");
+        server.look(settling, late + SETTLE).await;
+        assert_ne!(server.get(SECRET), staged, "renewed");
     }
 }

@@ -2,7 +2,7 @@
 //! caller sees one that it does not believe.
 //!
 //! In: one Secret (by name, created empty by the chart) and our `APIService` objects. Out: the same,
-//! written by the operator that leads. `plan` decides, `change` makes the new contents, `issue`
+//! written by the operator that leads. `settling` says when a bundle is known, `plan` decides, `change` makes the new contents, `issue`
 //! the keys, `keeper` reads and writes. An `APIService` of somebody else is never touched.
 //!
 //! A renewal goes in this order: (1) a new authority and a certificate of it are put aside in the
@@ -17,6 +17,7 @@ mod inspect;
 mod issue;
 mod keeper;
 mod plan;
+mod settling;
 mod stored;
 
 use std::time::Duration;
@@ -32,7 +33,7 @@ const LIFE: Duration = Duration::from_hours(90 * 24);
 const RENEWAL: Duration = Duration::from_hours(60 * 24);
 /// Clocks of API servers may be behind by so much.
 const BACKDATED: Duration = Duration::from_hours(1);
-/// How long API servers have to read a changed bundle, which they watch.
+/// How long API servers have to read a changed bundle, which they watch, once it is published.
 const SETTLE: Duration = Duration::from_secs(30);
 
 /// What is certified, and where that is kept.

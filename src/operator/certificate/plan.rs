@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::inspect::{Facts, facts, fits};
 use super::stored::{Pair, Stored};
-use super::{BACKDATED, RENEWAL, SETTLE};
+use super::{BACKDATED, RENEWAL};
 
 /// The next step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,9 +19,9 @@ pub(super) enum Plan {
     Rest,
 }
 
-/// The step for a certificate of `names`. `believed` is whether every `caBundle` of ours holds what
-/// the Secret says.
-pub(super) fn plan(stored: &Stored, names: &[String], believed: bool, now: Timestamp) -> Plan {
+/// The step for a certificate of `names`. `settled` is whether every `caBundle` of ours has held what
+/// the Secret says for so long that API servers have read it.
+pub(super) fn plan(stored: &Stored, names: &[String], settled: bool, now: Timestamp) -> Plan {
     let good = |pair: &Option<Pair>| {
         let pair = pair.as_ref()?;
         usable(pair, &stored.authorities, names, now)
@@ -32,7 +32,7 @@ pub(super) fn plan(stored: &Stored, names: &[String], believed: bool, now: Times
     if stored.next.is_some() {
         return match good(&stored.next) {
             None => Plan::Stage,
-            Some(next) if believed && now >= issued(&next) + SETTLE => Plan::Promote,
+            Some(_) if settled => Plan::Promote,
             Some(_) => Plan::Rest,
         };
     }

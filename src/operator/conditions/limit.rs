@@ -29,9 +29,7 @@ pub(super) fn rate_limited(situation: &Situation<'_>) -> Finding {
         Err(unknown_depth) => return unknown(unknown_depth.reason(), unknown_depth.to_string()),
     };
     let Some(limit) = reading.limit else {
-        let message = "the sidecar does not tell how much of the limit is used: workers of another \
-                       image do not share it";
-        return unknown("LimitUnknown", message.to_owned());
+        return unknown("LimitUnknown", why_unknown(spec).to_owned());
     };
     if limit.circuit_open {
         let message = "nothing is sent: the condition Delivering says why";
@@ -47,6 +45,15 @@ pub(super) fn rate_limited(situation: &Situation<'_>) -> Finding {
         "LimitNotReached",
         format!("the limit of {limit:.0} requests/s is not what bounds the drain"),
     )
+}
+
+fn why_unknown(spec: &CioPipelineSpec) -> &'static str {
+    if spec.worker.image.is_empty() {
+        "no sidecar knows yet how much of the limit is used; if this stays, the log of the container \
+         `metrics` says why it cannot be read"
+    } else {
+        "workers of another image do not share the limit: how much of it is used is not known"
+    }
 }
 
 /// A backlog of more than a pod's share, and a limit that is used up. It turns back later than it

@@ -372,7 +372,7 @@ fn the_limit_bounds_the_drain_when_it_is_used_up_and_a_backlog_waits() {
             "False",
             "LimitNotReached",
         ),
-        ("another image", Case::fine(), "Unknown", "LimitUnknown"),
+        ("not known yet", Case::fine(), "Unknown", "LimitUnknown"),
         (
             "the depth is unknown",
             Case::with(|case| case.depth = Err(Unknown::DepthUnknown)),
@@ -402,6 +402,18 @@ fn the_limit_bounds_the_drain_when_it_is_used_up_and_a_backlog_waits() {
         ..reading
     });
     assert_eq!(open.find("RateLimited").reason, "CircuitOpen");
+}
+
+#[test]
+fn an_unknown_limit_is_blamed_on_another_image_only_where_there_is_one() {
+    for (spec, words) in [
+        ("", "no sidecar knows yet"),
+        ("  worker: {image: example/worker:1}\n", "another image"),
+    ] {
+        let found = Case::with(|case| case.spec = pipeline(spec).spec).find("RateLimited");
+        assert_eq!(found.reason, "LimitUnknown");
+        assert!(found.message.contains(words), "{}", found.message);
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use kube::{Api, Client};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::decide::{Seen, Step, deadline, patience, pause, step};
+use super::decide::{Seen, Step, deadline, foreign, patience, pause, step};
 use super::leadership::Held;
 use super::metrics::LeaseMetrics;
 use super::{Election, Leadership, REQUEST, RETRY, record};
@@ -55,6 +55,8 @@ pub(in crate::operator) struct Candidate {
     pulse: Pulse,
     held: watch::Sender<Held>,
     seen: Option<Seen>,
+    /// Somebody else's, whose holder may still write.
+    foreign: Option<Seen>,
 }
 
 impl Candidate {
@@ -75,6 +77,7 @@ impl Candidate {
             pulse,
             held,
             seen: None,
+            foreign: None,
         };
         (candidate, Leadership::new(leadership))
     }
@@ -94,7 +97,8 @@ impl Candidate {
             }
             // With a deadline of now or before no look is left to take.
             let now = Instant::now();
-            let pause = pause(RETRY, self.seen.as_ref(), self.deadline(), now);
+            let theirs = self.foreign.as_ref();
+            let pause = pause(RETRY, theirs, self.deadline(), now);
             if pause.is_zero() {
                 return self.lost(None);
             }
@@ -132,7 +136,9 @@ impl Candidate {
             .map(|lease| Seen::again(before.as_ref(), record::read(lease), now));
         self.note_transition(before.as_ref());
         let me = self.election.identity.clone();
-        let step = step(self.seen.as_ref(), &me, self.deadline().is_some(), now);
+        self.foreign = foreign(self.foreign.take(), self.seen.as_ref(), &me);
+        let leading = self.deadline().is_some();
+        let step = step(self.seen.as_ref(), self.foreign.as_ref(), &me, leading, now);
         let time = self.clock.now();
         let written = match (step, lease) {
             (Step::Wait(_), _) => return Ok(Look::Theirs),
@@ -147,6 +153,7 @@ impl Candidate {
         match written {
             Ok(lease) => {
                 self.seen = Some(Seen::again(None, record::read(&lease), now));
+                self.foreign = None;
                 self.note_transition(None);
                 Ok(Look::Ours)
             }
@@ -359,6 +366,51 @@ mod tests {
             "{loss}"
         );
         assert!(!leads.holds());
+    }
+
+    /// The leader makes or takes it again at its next look, and nobody else does before.
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_that_is_deleted_or_cleared_stays_its_holders() {
+        type Change = fn(&Server);
+        let cases: [(&str, Change); 2] = [
+            ("deleted", Server::delete),
+            ("cleared", |server| {
+                server.write(|mut lease| {
+                    lease.spec.as_mut().unwrap().holder_identity = None;
+                    lease
+                });
+            }),
+        ];
+        for (what, change) in cases {
+            let server = Server::default();
+            let (_first, first) = start(&server, "a");
+            until(&first).await;
+            sleep(Duration::from_secs(1)).await;
+            // It looks 1 s after the leader's last look, and so before the leader's next one.
+            let (_second, second) = start(&server, "b");
+            sleep(Duration::from_millis(1500)).await;
+            change(&server);
+            for _ in 0..60 {
+                sleep(Duration::from_millis(500)).await;
+                assert!(!second.holds(), "{what}");
+            }
+            assert!(first.holds(), "{what}");
+            assert_eq!(server.holder().as_deref(), Some("a"), "{what}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_dead_holders_lease_that_is_deleted_is_made_anew_when_it_would_have_expired() {
+        let server = Server::default();
+        let (first, leads) = start(&server, "a");
+        until(&leads).await;
+        let (_second, second) = start(&server, "b");
+        sleep(Duration::from_secs(7)).await;
+        first.abort();
+        server.delete();
+        let took = until(&second).await;
+        assert!(took >= RENEW && !leads.holds(), "{took:?}");
+        assert!(took <= Duration::from_millis(17_100), "{took:?}");
     }
 
     #[tokio::test(start_paused = true)]

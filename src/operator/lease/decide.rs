@@ -29,6 +29,18 @@ impl Seen {
     }
 }
 
+/// The Lease as it was when somebody else last held it. That it is gone, or has no holder, does not
+/// mean that they stopped: only a release does, and that it is ours.
+pub(super) fn foreign(before: Option<Seen>, seen: Option<&Seen>, me: &str) -> Option<Seen> {
+    let Some(seen) = seen else { return before };
+    match seen.record.holder.as_deref() {
+        Some(holder) if holder == me => None,
+        Some(_) => Some(seen.clone()),
+        None if seen.record.is_released() => None,
+        None => before,
+    }
+}
+
 /// The next step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Step {
@@ -44,13 +56,21 @@ pub(super) enum Step {
     Lost(String),
 }
 
-/// The step for `me`, who leads or does not, at `now`.
-pub(super) fn step(seen: Option<&Seen>, me: &str, leading: bool, now: Instant) -> Step {
+/// The step for `me`, who leads or does not, at `now`; `foreign` is what [`foreign()`] says.
+pub(super) fn step(
+    seen: Option<&Seen>,
+    foreign: Option<&Seen>,
+    me: &str,
+    leading: bool,
+    now: Instant,
+) -> Step {
+    let writing = foreign.filter(|foreign| now < foreign.expires());
+    let writing = writing.and_then(|foreign| foreign.record.holder.clone());
     let Some(seen) = seen else {
-        return Step::Create;
+        return writing.map_or(Step::Create, Step::Wait);
     };
     match seen.record.holder.as_deref() {
-        None => Step::Take,
+        None => writing.map_or(Step::Take, Step::Wait),
         Some(holder) if holder == me => Step::Renew,
         Some(holder) if leading => Step::Lost(holder.to_owned()),
         Some(_) if now >= seen.expires() => Step::Take,
@@ -162,9 +182,49 @@ mod tests {
         ];
         for (what, lease, leading, millis, expected) in cases {
             let lease = lease.map(|(holder, seconds)| seen(holder, seconds, start));
-            let step = step(lease.as_ref(), "me", leading, after(millis));
+            let step = step(lease.as_ref(), None, "me", leading, after(millis));
             assert_eq!(step, expected, "{what}");
         }
+    }
+
+    #[test]
+    fn a_lease_that_vanishes_under_its_holder_is_free_when_it_would_have_expired() {
+        let start = Instant::now();
+        let theirs = seen(Some("other"), 15, start);
+        let gone = None;
+        let cleared = Some(seen(None, 15, start));
+        let released = Some(seen(None, 1, start));
+        let wait = || Step::Wait("other".to_owned());
+        for (what, now_seen, millis, expected) in [
+            ("deleted", &gone, 2_000, wait()),
+            ("deleted, nearly expired", &gone, 14_999, wait()),
+            ("deleted, expired", &gone, 15_000, Step::Create),
+            ("cleared", &cleared, 2_000, wait()),
+            ("cleared, expired", &cleared, 15_000, Step::Take),
+            ("released", &released, 2_000, Step::Take),
+        ] {
+            let foreign = foreign(Some(theirs.clone()), now_seen.as_ref(), "me");
+            let now = start + Duration::from_millis(millis);
+            let step = step(now_seen.as_ref(), foreign.as_ref(), "me", false, now);
+            assert_eq!(step, expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn who_held_it_last_is_known_until_it_is_released_or_ours() {
+        let start = Instant::now();
+        let (theirs, ours) = (seen(Some("other"), 15, start), seen(Some("me"), 15, start));
+        let (cleared, released) = (seen(None, 15, start), seen(None, 1, start));
+        for (what, now_seen, expected) in [
+            ("deleted", None, Some(&theirs)),
+            ("cleared", Some(&cleared), Some(&theirs)),
+            ("released", Some(&released), None),
+            ("ours", Some(&ours), None),
+        ] {
+            let found = foreign(Some(theirs.clone()), now_seen, "me");
+            assert_eq!(found.as_ref(), expected, "{what}");
+        }
+        assert_eq!(foreign(None, Some(&theirs), "me"), Some(theirs));
     }
 
     #[test]

@@ -6,7 +6,8 @@
 //! write otherwise.
 //!
 //! No two machines' clocks are compared: a Lease has expired when it did not change for its
-//! duration while we looked. Every update names the `resourceVersion` that it was made from, so of
+//! duration while we looked, and one that was deleted or cleared under its holder is free no earlier
+//! than it would have expired. Every update names the `resourceVersion` that it was made from, so of
 //! two that take it at once only one succeeds. The durations are client-go's: a Lease is given up
 //! by its holder 10 s after the last renewal that succeeded, and taken by another after 15 s.
 

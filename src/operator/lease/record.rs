@@ -9,6 +9,9 @@ use kube::api::ObjectMeta;
 
 use super::{Election, LEASE};
 
+/// What a release leaves as the duration, as client-go does.
+const RELEASED: Duration = Duration::from_secs(1);
+
 /// What a look at a Lease is compared by. The times are other machines': they are looked at for
 /// a change, and never compared with a clock.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,6 +22,14 @@ pub(super) struct Record {
     pub(super) renewed: Option<Timestamp>,
     /// How often it changed hands.
     pub(super) transitions: i32,
+}
+
+impl Record {
+    /// Whether its holder gave it back. A Lease without a holder that does not say so was cleared by
+    /// somebody else, and its holder may still write.
+    pub(super) fn is_released(&self) -> bool {
+        self.holder.is_none() && self.duration == Some(RELEASED)
+    }
 }
 
 /// What an object says.
@@ -74,7 +85,7 @@ pub(super) fn renewed(mut lease: Lease, now: Timestamp) -> Lease {
 pub(super) fn released(mut lease: Lease, now: Timestamp) -> Lease {
     let spec = spec(&mut lease);
     spec.holder_identity = Some(String::new());
-    spec.lease_duration_seconds = Some(1);
+    spec.lease_duration_seconds = i32::try_from(RELEASED.as_secs()).ok();
     spec.renew_time = Some(MicroTime(now));
     lease
 }
@@ -122,8 +133,12 @@ mod tests {
     #[test]
     fn a_released_lease_is_nobodys() {
         let now = at("2026-01-01T00:00:00Z");
-        let lease = released(created(&election(), now), now);
+        let mut cleared = created(&election(), now);
+        let lease = released(cleared.clone(), now);
         assert_eq!(read(&lease).holder, None);
+        assert!(read(&lease).is_released());
+        spec(&mut cleared).holder_identity = None;
+        assert!(!read(&cleared).is_released(), "nobody gave it back");
         assert_eq!(read(&Lease::default()), Record::default());
     }
 }

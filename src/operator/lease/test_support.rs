@@ -64,6 +64,11 @@ impl Server {
         state.store(change(lease));
     }
 
+    /// Somebody deletes the Lease.
+    pub(super) fn delete(&self) {
+        self.0.lock().unwrap().lease = None;
+    }
+
     pub(super) fn methods(&self) -> Vec<String> {
         self.0.lock().unwrap().methods.clone()
     }

@@ -93,6 +93,7 @@ fn context_with(server: &Server, objects: &[Value]) -> Arc<Context> {
         caches: holding(objects),
         settled: Settled::default(),
         told: Told::default(),
+        limits: Limits::default(),
         http: HttpClient::new(reading::CLIENT).unwrap(),
         clock: Clock::system(),
         settings: settings(),
