@@ -5,7 +5,7 @@ use clap::{Args, ValueEnum};
 
 use crate::cli::CommandError;
 use crate::cli::settings::{QueueSettings, RedisSettings};
-use crate::loadtest::queued::QueueTarget;
+use crate::loadtest::queued::{Doubt, QueueTarget};
 use crate::loadtest::thresholds::{DEFAULTS, QUEUE_DEFAULTS, Threshold};
 
 /// Which way the operations go.
@@ -63,6 +63,7 @@ impl Through {
             source,
             prefix: self.queue.queue_prefix.clone(),
             queue: self.queue.queue.clone(),
+            doubt: Doubt::default(),
         }))
     }
 }
