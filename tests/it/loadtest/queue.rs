@@ -117,6 +117,26 @@ async fn a_run_that_is_asked_to_end_takes_its_waiting_jobs_out_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_queue_of_unknown_workers_is_refused_before_any_job_whatever_the_track_url_says() {
+    let scene = Scene::start(&[]).await;
+    for arguments in [
+        &["--redis-url", "redis://redis.example:6379"][..],
+        &[
+            "--redis-url",
+            "redis://redis.example:6379",
+            "--staging-queue",
+            "cio-event",
+        ],
+        &["--redis-url", "redis-sentinel://127.0.0.1:26379/main"],
+    ] {
+        let (code, log) = scene.run(&[&["--through", "queue"], arguments].concat());
+        assert_eq!(code, Some(2), "{log}");
+        assert!(log.contains("--staging-queue cio-events"), "{log}");
+        assert_eq!(scene.journals(), 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_threshold_of_what_is_not_measured_is_refused() {
     let scene = Scene::start(&[]).await;
     for (arguments, words) in [
