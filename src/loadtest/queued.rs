@@ -1,6 +1,7 @@
 //! `--through queue`: jobs go into the queue, and how long it takes until a worker has them accepted.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -38,6 +39,28 @@ pub struct QueueTarget {
     pub prefix: Prefix,
     /// The queue.
     pub queue: QueueName,
+    /// Counts what a run leaves in it.
+    pub doubt: Doubt,
+}
+
+/// The jobs that were handed to Redis and are neither known to have ended nor taken out again: each may
+/// create its user after the clean-up. A clone counts into the same.
+#[derive(Debug, Clone, Default)]
+pub struct Doubt(Arc<AtomicUsize>);
+
+impl Doubt {
+    /// How many.
+    pub fn jobs(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn more(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn less(&self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Puts jobs in, cheap to clone.
@@ -67,19 +90,24 @@ struct Jobs {
     adding: usize,
     /// When a job ended, or the first of those pending was added.
     moved: Option<Instant>,
+    doubt: Doubt,
 }
 
 impl Enqueuer {
     pub(super) fn new(target: QueueTarget, shared: Arc<Shared>) -> Self {
         let redis = Redis::new(target.source.clone());
         let keys = QueueKeys::new(&target.prefix, &target.queue);
+        let jobs = Jobs {
+            doubt: target.doubt.clone(),
+            ..Jobs::default()
+        };
         Self {
             adder: Adder::new(redis.clone(), keys.clone(), &guide_options()),
             target,
             redis,
             keys,
             shared,
-            jobs: Arc::default(),
+            jobs: Arc::new(Mutex::new(jobs)),
         }
     }
 
@@ -87,7 +115,8 @@ impl Enqueuer {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds one job and measures how long that takes.
+    /// Adds one job and measures how long that takes. One that Redis gave no answer for may be in the
+    /// queue all the same: it stays in doubt, and so does one whose adding is given up.
     pub(super) async fn add(&self, kind: Kind, data: &str) {
         let since = Instant::now();
         let id = if self.jobs().begin() {
@@ -134,6 +163,7 @@ impl Enqueuer {
             source,
             prefix,
             queue,
+            doubt: _,
         } = &self.target;
         let mut endings = Endings::from_now(source.clone(), prefix, queue).await?;
         let this = self.clone();
@@ -161,9 +191,9 @@ impl Enqueuer {
         let nobody_works = self.jobs().stands_still();
         let ids = self.jobs().ids(usize::MAX);
         for id in withdraw(&self.redis, &self.keys, &ids).await? {
-            id.parse()
-                .ok()
-                .and_then(|id| self.jobs().pending.remove(&id));
+            if let Ok(id) = id.parse() {
+                self.jobs().withdrawn(id);
+            }
         }
         if nobody_works {
             return Err(RunError::NoWorker(self.target.queue.to_string()));
@@ -192,7 +222,10 @@ impl Jobs {
     /// Whether one more may be added.
     fn begin(&mut self) -> bool {
         let fits = self.pending.len() + self.adding < MOST_PENDING;
-        self.adding += usize::from(fits);
+        if fits {
+            self.adding += 1;
+            self.doubt.more();
+        }
         fits
     }
 
@@ -201,6 +234,7 @@ impl Jobs {
         let early = self.early.iter().position(|(early, ..)| *early == id);
         if let Some((_, ending, at)) = early.and_then(|index| self.early.remove(index)) {
             self.moved = Some(at);
+            self.doubt.less();
             return Some((ending, at));
         }
         if self.pending.is_empty() {
@@ -215,6 +249,7 @@ impl Jobs {
         let job = self.pending.remove(&id);
         if job.is_some() {
             self.moved = Some(now);
+            self.doubt.less();
         } else if self.adding > 0 {
             self.early.push_back((id, ending, now));
             if self.early.len() > MOST_EARLY {
@@ -222,6 +257,13 @@ impl Jobs {
             }
         }
         job
+    }
+
+    /// A job was taken out of the queue again.
+    fn withdrawn(&mut self, id: u64) {
+        if self.pending.remove(&id).is_some() {
+            self.doubt.less();
+        }
     }
 
     fn stands_still(&self) -> bool {
@@ -257,6 +299,8 @@ mod tests {
         assert!(jobs.ended(1, Ending::Failed, now).is_none());
         jobs.adding -= 1;
         assert_eq!(jobs.added(1, job()), Some((Ending::Failed, now)));
+        assert!(jobs.begin());
+        jobs.adding -= 1;
         assert_eq!(jobs.added(2, job()), None);
         assert!(jobs.ended(2, Ending::Completed, now).is_some());
         assert!(jobs.ended(2, Ending::Completed, now).is_none());
@@ -265,12 +309,39 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_job_is_in_doubt_until_it_ended_or_was_taken_out_also_where_redis_gave_no_answer() {
+        let mut jobs = Jobs::default();
+        let (doubt, now) = (jobs.doubt.clone(), Instant::now());
+        for _ in 1..=5 {
+            assert!(jobs.begin());
+        }
+        jobs.ended(1, Ending::Completed, now);
+        for id in 1..=4 {
+            jobs.adding -= 1;
+            jobs.added(id, job());
+        }
+        // The fifth: no answer.
+        jobs.adding -= 1;
+        assert_eq!(doubt.jobs(), 4);
+        jobs.ended(2, Ending::Failed, now);
+        jobs.withdrawn(3);
+        for id in [1, 2, 3, 99] {
+            jobs.withdrawn(id);
+            jobs.ended(id, Ending::Completed, now);
+        }
+        // The fourth is in the hands of a worker.
+        assert_eq!(doubt.jobs(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_queue_stands_still_where_jobs_are_pending_and_none_ends() {
         let mut jobs = Jobs::default();
         tokio::time::advance(2 * PATIENCE).await;
         assert!(!jobs.stands_still());
-        jobs.added(1, job());
-        jobs.added(2, job());
+        for id in [1, 2] {
+            assert!(jobs.begin());
+            jobs.added(id, job());
+        }
         tokio::time::advance(PATIENCE).await;
         assert!(!jobs.stands_still());
         jobs.ended(1, Ending::Completed, Instant::now());

@@ -230,13 +230,15 @@ fn spawn(
     Ok(receiver)
 }
 
-/// Removes the users that a journal names, and the journal when none is left.
+/// Removes the users that a journal names, and the journal when none is left, unless it is to be kept:
+/// jobs may create users again.
 pub async fn remove_users(
     path: &std::path::Path,
     endpoint: Endpoint,
     credentials: Credentials,
     per_second: f64,
     verification: Option<&Verification>,
+    keep: bool,
     mut say: impl FnMut(String),
 ) -> Result<Removal, RunError> {
     let (_, users) = journal::read(path)?;
@@ -256,7 +258,7 @@ pub async fn remove_users(
         }
         None => cleanup::left_in_simulator(&client, &users).await,
     };
-    if failed.is_empty() && left.unwrap_or(0) == 0 {
+    if !keep && failed.is_empty() && left.unwrap_or(0) == 0 {
         journal::remove(path)?;
     }
     Ok(Removal {

@@ -1,6 +1,8 @@
-//! Which workspaces may be loaded: decided before any packet.
+//! Which workspaces and queues may be loaded: decided before any packet.
 
 use hyper::Uri;
+
+use crate::queue::address::RedisAddress;
 
 /// Why a workspace is not loaded.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -13,6 +15,34 @@ use hyper::Uri;
 pub struct Production {
     site_id: String,
     url: String,
+}
+
+/// Why no job goes into a queue.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "refused: queue {queue} at {redis} is not on a Redis on loopback: its jobs are delivered by the workers that \
+     serve it, with their credentials, to their workspace, whatever CUSTOMERIO_SITE_ID and CUSTOMERIO_TRACK_URL \
+     say here; a load test never runs against production. If these workers deliver to a staging workspace, say so \
+     with --staging-queue {queue}"
+)]
+pub struct ForeignQueue {
+    queue: String,
+    redis: String,
+}
+
+/// Accepts a queue that is named as staging, or one of a single Redis server on loopback.
+pub fn check_queue(
+    redis: &RedisAddress,
+    queue: &str,
+    staging: Option<&str>,
+) -> Result<(), ForeignQueue> {
+    if staging == Some(queue) || redis.sole_host().is_some_and(is_loopback_host) {
+        return Ok(());
+    }
+    Err(ForeignQueue {
+        queue: queue.to_owned(),
+        redis: redis.to_string(),
+    })
 }
 
 /// Accepts a workspace that is named as staging, or whatever answers on loopback.
@@ -29,7 +59,10 @@ pub fn check(url: &str, site_id: &str, staging: &[String]) -> Result<(), Product
 
 fn is_loopback(url: &str) -> bool {
     let uri: Option<Uri> = url.parse().ok();
-    let host = uri.as_ref().and_then(Uri::host).unwrap_or("");
+    is_loopback_host(uri.as_ref().and_then(Uri::host).unwrap_or(""))
+}
+
+fn is_loopback_host(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']');
     let loopback = address
         .parse::<std::net::IpAddr>()
@@ -57,6 +90,33 @@ mod tests {
         ] {
             let staging = ["other".to_owned(), " stage ".to_owned()];
             assert_eq!(check(url, site, &staging).is_ok(), accepted, "{url} {site}");
+        }
+    }
+
+    #[test]
+    fn only_queues_on_loopback_and_those_whose_name_is_repeated_are_loaded() {
+        for (redis, staging, accepted) in [
+            ("redis://localhost:6379", None, true),
+            ("rediss://:geheim@127.0.0.1/1", None, true),
+            ("redis://[::1]:6379", None, true),
+            ("redis://redis:6379", None, false),
+            ("redis://redis:6379", Some("other"), false),
+            ("redis://redis:6379", Some("cio-events,other"), false),
+            ("redis://redis:6379", Some(""), false),
+            ("redis://redis:6379", Some("cio-events"), true),
+            // Where the servers are is what these two say.
+            ("redis-cluster://127.0.0.1:7000", None, false),
+            ("redis-sentinel://127.0.0.1:26379/main", None, false),
+            ("redis-cluster://a:1,b:2", Some("cio-events"), true),
+        ] {
+            let address: RedisAddress = redis.parse().unwrap();
+            let checked = check_queue(&address, "cio-events", staging);
+            assert_eq!(checked.is_ok(), accepted, "{redis} {staging:?}");
+            if let Err(refused) = checked {
+                let text = refused.to_string();
+                assert!(text.contains("--staging-queue cio-events"), "{text}");
+                assert!(!text.contains("geheim"), "{text}");
+            }
         }
     }
 }

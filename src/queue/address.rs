@@ -80,6 +80,13 @@ impl RedisAddress {
         self.topology == Topology::Cluster
     }
 
+    /// The host, where it is the server itself: a Cluster and Sentinels name others.
+    pub fn sole_host(&self) -> Option<&str> {
+        let sole = self.topology == Topology::Single;
+        let host = self.hosts.first().filter(|_| sole)?;
+        Some(&host.name)
+    }
+
     /// Refuses a queue whose keys would scatter over the slots of a Redis Cluster.
     pub fn check_keys(&self, keys: &super::names::QueueKeys) -> Result<(), AddressError> {
         if self.is_cluster() && !keys.has_hash_tag() {

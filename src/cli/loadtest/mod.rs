@@ -22,6 +22,7 @@ use super::CommandError;
 use crate::loadtest::journal::{self, Header};
 use crate::loadtest::preflight::Place;
 use crate::loadtest::profile::{Profile, duration};
+use crate::loadtest::queued::Doubt;
 use crate::loadtest::report::{self, Facts};
 use crate::loadtest::run::{Outcome, Settings};
 use crate::loadtest::schedule::Schedule;
@@ -92,7 +93,7 @@ impl Loadtest {
                         format!("--run: it was in workspace {site_id} at {url}: set those");
                     return Err(CommandError::Usage(message));
                 }
-                let removal = target.remove_users(&journal, &workspace).await?;
+                let removal = target.remove_users(&journal, &workspace, false).await?;
                 complete(removal, &journal)
             }
             None => {
@@ -119,6 +120,9 @@ async fn test(
     let workspace = target.checked().await?;
     let (profile, thresholds) = load.read(through.defaults())?;
     let queue = through.read(&thresholds).await?;
+    let doubt = queue
+        .as_ref()
+        .map_or_else(Doubt::default, |it| it.doubt.clone());
     let outputs = outputs.ready(&profile)?;
     let clock = Clock::system();
     let (started_at, run) = (
@@ -152,7 +156,13 @@ async fn test(
         })
         .await;
     // Whatever came of the run, what it created is removed.
-    let removed = target.remove_users(&journal, &workspace).await;
+    let doubtful = doubt.jobs();
+    let removed = target
+        .remove_users(&journal, &workspace, doubtful > 0)
+        .await;
+    if doubtful > 0 {
+        eprintln!("{}", again(doubtful, &header.run));
+    }
     let outcome = outcome?;
     series.end(outcome.elapsed, &outcome.numbers);
     let report = report::build(Facts {
@@ -168,7 +178,18 @@ async fn test(
     let kept = outputs.keep(report);
     verdict(&outcome)?;
     kept?;
-    complete(removed?, &journal)
+    complete(removed?, &journal)?;
+    if doubtful > 0 {
+        return Err(anyhow!("the clean-up is not certain: {doubtful} jobs are in doubt").into());
+    }
+    Ok(())
+}
+
+/// What to do where jobs may create users after the clean-up.
+fn again(doubtful: usize, run: &str) -> String {
+    format!(
+        "{doubtful} jobs may still create their users: a worker has them, or Redis did not say whether it took          them. The journal is kept: when cio queue stats shows none of them any more, run cio loadtest cleanup          --run {run}"
+    )
 }
 
 fn print(outputs: &outputs::Ready, outcome: &Outcome, profile: &Profile) {

@@ -84,11 +84,12 @@ impl Target {
         }
     }
 
-    /// Removes the users that a journal names, and says what became of them.
+    /// Removes the users that a journal names, and says what became of them; `keep` leaves the journal.
     pub(super) async fn remove_users(
         &self,
         path: &Path,
         workspace: &Workspace,
+        keep: bool,
     ) -> Result<Removal, CommandError> {
         let verification = self.verify.read(workspace)?;
         let Workspace {
@@ -98,7 +99,7 @@ impl Target {
         } = workspace.clone();
         let say = |line: String| eprintln!("{line}");
         let (rate, verification) = (self.cleanup_rate, verification.as_ref());
-        let removal = run::remove_users(path, endpoint, credentials, rate, verification, say);
+        let removal = run::remove_users(path, endpoint, credentials, rate, verification, keep, say);
         let removal = removal.await.map_err(anyhow::Error::from)?;
         let Removal {
             created,

@@ -5,8 +5,9 @@ use clap::{Args, ValueEnum};
 
 use crate::cli::CommandError;
 use crate::cli::settings::{QueueSettings, RedisSettings};
-use crate::loadtest::queued::QueueTarget;
+use crate::loadtest::queued::{Doubt, QueueTarget};
 use crate::loadtest::thresholds::{DEFAULTS, QUEUE_DEFAULTS, Threshold};
+use crate::loadtest::workspace;
 
 /// Which way the operations go.
 #[derive(Debug, Args)]
@@ -15,6 +16,11 @@ pub(super) struct Through {
     /// take; `api` sends them.
     #[arg(long = "through", value_enum, default_value_t = Way::Api, help_heading = "Load")]
     way: Way,
+
+    /// The queue's name once more: its workers deliver to a staging workspace. Without it only a queue on a Redis on
+    /// loopback is loaded.
+    #[arg(long, value_name = "NAME", help_heading = "Load")]
+    staging_queue: Option<String>,
 
     #[command(flatten)]
     redis: RedisSettings,
@@ -59,10 +65,13 @@ impl Through {
         let address = source.address().await.context("--redis-url-file")?;
         let usable = address.check_keys(&self.queue.keys());
         usable.map_err(super::usage)?;
+        let (queue, staging) = (self.queue.queue.as_str(), self.staging_queue.as_deref());
+        workspace::check_queue(&address, queue, staging).map_err(super::usage)?;
         Ok(Some(QueueTarget {
             source,
             prefix: self.queue.queue_prefix.clone(),
             queue: self.queue.queue.clone(),
+            doubt: Doubt::default(),
         }))
     }
 }

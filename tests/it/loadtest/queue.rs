@@ -117,6 +117,26 @@ async fn a_run_that_is_asked_to_end_takes_its_waiting_jobs_out_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_queue_of_unknown_workers_is_refused_before_any_job_whatever_the_track_url_says() {
+    let scene = Scene::start(&[]).await;
+    for arguments in [
+        &["--redis-url", "redis://redis.example:6379"][..],
+        &[
+            "--redis-url",
+            "redis://redis.example:6379",
+            "--staging-queue",
+            "cio-event",
+        ],
+        &["--redis-url", "redis-sentinel://127.0.0.1:26379/main"],
+    ] {
+        let (code, log) = scene.run(&[&["--through", "queue"], arguments].concat());
+        assert_eq!(code, Some(2), "{log}");
+        assert!(log.contains("--staging-queue cio-events"), "{log}");
+        assert_eq!(scene.journals(), 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_threshold_of_what_is_not_measured_is_refused() {
     let scene = Scene::start(&[]).await;
     for (arguments, words) in [
@@ -138,4 +158,38 @@ async fn a_threshold_of_what_is_not_measured_is_refused() {
         assert_eq!(code, Some(2), "{log}");
         assert!(log.contains(words), "{log}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_a_worker_does_not_end_keeps_the_journal_for_a_later_clean_up() {
+    let (scene, server) = (Scene::start(&[]).await, RedisServer::start());
+    let client = redis::Client::open(server.url()).expect("an address");
+    let redis = client.get_multiplexed_async_connection().await;
+    let redis = redis.expect("a connection");
+    let worker = tokio::spawn(async move {
+        eventually("a job to take", async || {
+            let mut take = redis::cmd("RPOPLPUSH");
+            take.arg("bull:cio-events:wait")
+                .arg("bull:cio-events:active");
+            let taken = take.query_async::<Option<String>>(&mut redis.clone());
+            taken.await.ok()?
+        })
+        .await;
+    });
+    let (code, _, log) = run(&scene, &server, &["1s"]);
+    worker.await.expect("a job");
+    assert_eq!(code, Some(1), "{log}");
+    assert!(log.contains("1 jobs may still create their users"), "{log}");
+    assert_eq!(scene.journals(), 1);
+    let journal = std::fs::read_dir(scene.state.path().join("cio/runs"))
+        .expect("a folder")
+        .next()
+        .expect("a journal")
+        .expect("its name");
+    let path = journal.path();
+    let id = path.file_stem().and_then(|it| it.to_str()).expect("an id");
+    assert!(log.contains(&format!("cleanup --run {id}")), "{log}");
+    let (code, log) = process::run(&["loadtest", "cleanup", "--run", id], &scene.variables());
+    assert_eq!(code, Some(0), "{log}");
+    assert_eq!(scene.journals(), 0);
 }
