@@ -34,7 +34,7 @@ use crate::runtime::http_client::{HttpClient, HttpClientOptions};
 
 /// Reconciles at once: so many that pipelines whose sidecars hang, at 2 s each, do not keep the
 /// others waiting.
-const CONCURRENCY: u16 = 32;
+pub(super) const CONCURRENCY: u16 = 32;
 /// Each pod is asked every 10 s and there may be thousands: no connection is kept open for that.
 const ASKING: HttpClientOptions = HttpClientOptions {
     idle_per_host: 0,

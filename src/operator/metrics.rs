@@ -7,6 +7,8 @@ use std::time::Duration;
 use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGauge, Opts, Registry};
 use tokio::time::Instant;
 
+use super::controller::CONCURRENCY;
+
 /// What a reconcile can come to: each is a series from the start, so that an increase from nothing
 /// is seen.
 const RESULTS: [&str; 9] = [
@@ -64,7 +66,10 @@ impl Metrics {
         registry.register(Box::new(reconciles.clone()))?;
         let in_flight = IntGauge::new(
             "cio_operator_reconciles_in_flight",
-            "Reconciles under way, of at most 8; while it stays at 8, pipelines wait for their turn.",
+            format!(
+                "Reconciles under way, of at most {CONCURRENCY} per watched namespace, or over all \
+                 where all are watched; while it stays there, pipelines wait for their turn."
+            ),
         )?;
         registry.register(Box::new(in_flight.clone()))?;
         Ok(Self {
