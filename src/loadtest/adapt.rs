@@ -128,6 +128,11 @@ impl Adapt {
         margin * real(second.accepted) / real(second.accepted + second.throttled)
     }
 
+    /// Which share of the schedule's rate was asked at the end: 1 where it never fell.
+    pub fn share(&self) -> f64 {
+        self.factor
+    }
+
     /// The rate that held longest, of two equal ones the later; nothing where none held for a second.
     pub fn held(&self) -> Option<Held> {
         let longest = if self.now.seconds >= self.best.seconds {

@@ -33,12 +33,17 @@ pub(super) struct Conduct {
     )]
     preflight_duration: Duration,
 
-    /// Lower the rate while there are 429s, and report the rate that held.
+    /// Lower the rate while there are 429s, and report the rate that held; not through the queue.
     #[arg(long)]
     adapt: bool,
 }
 
 impl Conduct {
+    /// Whether the rate may fall.
+    pub(super) fn adapts(&self) -> bool {
+        self.adapt
+    }
+
     /// Where the workspace is, unless it is not to be asked.
     pub(super) async fn place(&self, workspace: &Workspace) -> Result<Option<Place>, CommandError> {
         if self.no_preflight {

@@ -119,7 +119,7 @@ async fn test(
 ) -> Result<(), CommandError> {
     let workspace = target.checked().await?;
     let (profile, thresholds) = load.read(through.defaults())?;
-    let queue = through.read(&thresholds).await?;
+    let queue = through.read(&thresholds, conduct.adapts()).await?;
     let doubt = queue
         .as_ref()
         .map_or_else(Doubt::default, |it| it.doubt.clone());

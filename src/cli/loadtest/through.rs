@@ -44,12 +44,21 @@ impl Through {
         }
     }
 
-    /// The queue, where it goes through one; refuses a threshold that nothing is measured for.
+    /// The queue, where it goes through one; refuses a threshold that nothing is measured for, and a rate that
+    /// `adapts` to 429s which nobody sees.
     pub(super) async fn read(
         &self,
         thresholds: &[Threshold],
+        adapts: bool,
     ) -> Result<Option<QueueTarget>, CommandError> {
         let through_queue = self.way == Way::Queue;
+        if through_queue && adapts {
+            return Err(CommandError::Usage(
+                "--adapt: with --through queue the workers see the 429s, not this test: leave out --adapt, or find \
+                 the rate with --through api"
+                    .to_owned(),
+            ));
+        }
         let unmeasured = thresholds.iter().find(|it| !it.is_measured(through_queue));
         if let Some(threshold) = unmeasured {
             let way = if through_queue { "queue" } else { "api" };

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::build::load;
-use super::document::{Load, Report, VERSION};
+use super::document::{Adapted, Load, Report, VERSION};
 use crate::loadtest::profile::Profile;
 
 /// Why an earlier run cannot be compared with.
@@ -27,6 +27,12 @@ pub enum BaselineError {
         /// This run's.
         ours: String,
     },
+    /// `--adapt` lowered its rate: it was of less than the load that it names.
+    #[error(
+        "--adapt lowered its rate to {0:.0} % of the load that it names, so that its numbers are of another one; \
+         give a run at the full rate, or ask both runs for the rate that held"
+    )]
+    Lowered(f64),
 }
 
 /// Reads `text`, and refuses a run of another load than `profile`. The numbers of users may differ:
@@ -43,6 +49,9 @@ pub fn read_baseline(text: &str, profile: &Profile) -> Result<Report, BaselineEr
     let (theirs, ours) = (shown(&report.profile), shown(&load(profile)));
     if theirs != ours {
         return Err(BaselineError::Load { theirs, ours });
+    }
+    if let Some(adapt) = report.adapt.filter(Adapted::lowered) {
+        return Err(BaselineError::Lowered(adapt.share * 100.0));
     }
     Ok(report)
 }
@@ -68,7 +77,13 @@ mod tests {
 
     #[test]
     fn a_report_is_read_as_it_was_written() {
-        let report = sample::report();
+        let mut report = sample::report();
+        // It was asked to fall, and never had to.
+        report.adapt = Some(Adapted {
+            share: 1.0,
+            held_requests_per_second: None,
+            held_s: 0,
+        });
         let text = serde_json::to_string(&report).unwrap();
         assert_eq!(read_baseline(&text, &Profile::default()).unwrap(), report);
     }
@@ -78,11 +93,21 @@ mod tests {
         let mut other = sample::report();
         other.profile.stages[1].target = 40.0;
         let mut later = serde_json::to_value(sample::report()).unwrap();
-        later["version"] = 2.into();
+        later["version"] = 1.into();
+        let mut lowered = sample::report();
+        lowered.adapt = Some(Adapted {
+            share: 0.36,
+            held_requests_per_second: Some(36.0),
+            held_s: 8,
+        });
         for (text, part) in [
             ("{".to_owned(), "--json"),
             ("{}".to_owned(), "missing field"),
-            (later.to_string(), "version is 2"),
+            (
+                serde_json::to_string(&lowered).unwrap(),
+                "lowered its rate to 36 %",
+            ),
+            (later.to_string(), "version is 1"),
             (
                 serde_json::to_string(&other).unwrap(),
                 "40 in 60s, 10 in 30s iterations/s with a pause of 100 ms there",

@@ -4,10 +4,11 @@ use jiff::Timestamp;
 
 use super::bins::bins;
 use super::document::{
-    CleanUp, Latencies, Load, Measured, Outcome, Report, Stage, Threshold, Totals, Trend, VERSION,
-    Verdict, Workspace,
+    Adapted, CleanUp, Latencies, Load, Measured, Outcome, Report, Stage, Threshold, Totals, Trend,
+    VERSION, Verdict, Workspace,
 };
 use super::numbers::{real, rounded, share};
+use crate::loadtest::adapt::Adapt;
 use crate::loadtest::histogram::Histogram;
 use crate::loadtest::journal::Header;
 use crate::loadtest::profile::Profile;
@@ -54,6 +55,7 @@ pub fn build(facts: Facts<'_>) -> Report {
             url: header.url.clone(),
             region: facts.region.to_owned(),
         },
+        adapt: outcome.adapt.as_ref().map(adapted),
         verdict: verdict(outcome),
         thresholds: outcome.judged.iter().map(threshold).collect(),
         totals: totals(numbers, outcome.elapsed.as_secs_f64(), outcome.planned),
@@ -89,6 +91,15 @@ pub(super) fn load(profile: &Profile) -> Load {
         duration_s: profile.duration().as_secs_f64(),
         iterations: Schedule::new(profile).total(),
         peak_requests_per_second: profile.peak_requests(),
+    }
+}
+
+fn adapted(it: &Adapt) -> Adapted {
+    let held = it.held();
+    Adapted {
+        share: rounded(it.share()),
+        held_requests_per_second: held.map(|it| rounded(it.requests_per_second())),
+        held_s: held.map_or(0, |it| it.seconds),
     }
 }
 

@@ -10,7 +10,7 @@ use super::compare::Comparison;
 use crate::loadtest::series::Point;
 
 /// The document's version: one that this program cannot read has another.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// A run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,6 +29,8 @@ pub struct Report {
     pub workspace: Workspace,
     /// What was asked for.
     pub profile: Load,
+    /// What `--adapt` made of the load; nothing without it.
+    pub adapt: Option<Adapted>,
     /// Whether it passed.
     pub verdict: Verdict,
     /// What it was judged by.
@@ -87,6 +89,24 @@ pub struct Stage {
     pub target: f64,
     /// How long it takes.
     pub duration_s: f64,
+}
+
+/// The rate that a workspace took.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Adapted {
+    /// Which share of the load's rate was asked at the end; 1 where it never fell.
+    pub share: f64,
+    /// Requests a second that held without 429; nothing where none did.
+    pub held_requests_per_second: Option<f64>,
+    /// For so many seconds.
+    pub held_s: u64,
+}
+
+impl Adapted {
+    /// Whether less than the load was asked.
+    pub fn lowered(&self) -> bool {
+        self.share < 1.0
+    }
 }
 
 /// How a run ended.

@@ -17,7 +17,7 @@ pub use baseline::{BaselineError, read_baseline};
 pub use build::{Facts, build};
 pub use compare::{Comparison, Difference, Judgement, compare};
 pub use document::{
-    CleanUp, Latencies, Load, Measured, Outcome, Report, Stage, Threshold, Totals, Trend, VERSION,
-    Verdict, Workspace,
+    Adapted, CleanUp, Latencies, Load, Measured, Outcome, Report, Stage, Threshold, Totals, Trend,
+    VERSION, Verdict, Workspace,
 };
 pub use html::page;

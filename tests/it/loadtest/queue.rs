@@ -137,7 +137,7 @@ async fn a_queue_of_unknown_workers_is_refused_before_any_job_whatever_the_track
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_threshold_of_what_is_not_measured_is_refused() {
+async fn a_threshold_or_a_search_of_what_is_not_measured_is_refused() {
     let scene = Scene::start(&[]).await;
     for (arguments, words) in [
         (
@@ -149,6 +149,7 @@ async fn a_threshold_of_what_is_not_measured_is_refused() {
             ][..],
             "--through queue measures no such thing",
         ),
+        (&["--through", "queue", "--adapt"], "leave out --adapt"),
         (
             &["--threshold", "cio_processing_lag: max<1"],
             "--through api measures no such thing",

@@ -85,6 +85,18 @@ mod tests {
     }
 
     #[test]
+    fn what_adapting_found_is_in_the_page() {
+        let mut report = sample::report();
+        report.adapt = Some(crate::loadtest::report::Adapted {
+            share: 0.36,
+            held_requests_per_second: Some(36.0),
+            held_s: 8,
+        });
+        let page = page(&report).unwrap();
+        assert!(page.contains("36 requests/s held for 8 s"), "{page}");
+    }
+
+    #[test]
     fn nothing_in_a_name_becomes_markup() {
         let mut report = sample::report();
         let name = "</script><img src=x onerror=alert(1)>";

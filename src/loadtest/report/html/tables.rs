@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::text::{Escaped, latency, percent, plain, time_tick};
 use crate::loadtest::report::compare::{Difference, Judgement};
-use crate::loadtest::report::document::{CleanUp, Report, Trend};
+use crate::loadtest::report::document::{Adapted, CleanUp, Report, Trend};
 use crate::loadtest::report::numbers::share;
 use crate::runtime::digits::thousands;
 
@@ -219,6 +219,7 @@ pub(super) fn details(report: &Report) -> String {
                 plain(profile.duration_s)
             ),
         ),
+        ("adapted", adapted(report.adapt)),
         ("region", workspace.region.clone()),
         ("clean-up", clean_up(report.clean_up)),
         ("program", report.program.clone()),
@@ -228,6 +229,21 @@ pub(super) fn details(report: &Report) -> String {
         writeln!(rows, "<tr><td>{name}</td><td>{}</td></tr>", Escaped(&value)).unwrap_or_default();
     }
     section("The run", &[], &rows)
+}
+
+fn adapted(it: Option<Adapted>) -> String {
+    let Some(it) = it else {
+        return "no: the rate is the plan's".to_owned();
+    };
+    let asked = format!("{} of the rate asked at the end", percent(it.share));
+    match it.held_requests_per_second {
+        None => format!("{asked}; no rate held for a second without 429"),
+        Some(rate) => format!(
+            "{asked}; {} requests/s held for {} s",
+            plain(rate),
+            it.held_s
+        ),
+    }
 }
 
 fn clean_up(it: Option<CleanUp>) -> String {
