@@ -120,15 +120,12 @@ fn numbers(report: &Report) -> Vec<Number> {
         [of("p50", it.p50), of("p95", it.p95), of("p99", it.p99)]
     };
     let mut numbers = Vec::with_capacity(10);
-    match report.latencies.enqueue.zip(report.latencies.lag) {
-        Some((enqueue, lag)) => {
-            numbers.extend(latency("to enqueue", enqueue));
-            numbers.extend(latency("to acceptance", lag));
-        }
-        None => {
-            numbers.extend(latency("from send", all.from_send));
-            numbers.extend(latency("from schedule", all.from_schedule));
-        }
+    if let Some((enqueue, lag)) = report.latencies.enqueue.zip(report.latencies.lag) {
+        numbers.extend(latency("to enqueue", enqueue));
+        numbers.extend(latency("to acceptance", lag));
+    } else {
+        numbers.extend(latency("from send", all.from_send));
+        numbers.extend(latency("from schedule", all.from_schedule));
     }
     numbers.push(share("errors", totals.error_share));
     numbers.push(share("answered with 429", totals.throttled_share));
