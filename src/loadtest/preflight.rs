@@ -137,7 +137,7 @@ pub fn is_clean(it: &Recorder) -> bool {
 }
 
 /// Judges a pre-flight of `planned` iterations that has ended.
-pub fn judge(it: &Recorder, planned: u64) -> Result<(), PreflightError> {
+pub fn judge(it: &Recorder, planned: u64, through_queue: bool) -> Result<(), PreflightError> {
     if is_clean(it) && it.completed >= planned {
         return Ok(());
     }
@@ -150,6 +150,12 @@ pub fn judge(it: &Recorder, planned: u64) -> Result<(), PreflightError> {
             .iter()
             .map(|(why, count)| format!("{count} failed: {why}")),
     );
+    if through_queue && it.errors > 0 {
+        seen.push(format!(
+            "{} jobs failed, or Redis did not take them",
+            it.errors
+        ));
+    }
     let first = it.statuses.iter().find(wrong).map(|(status, _)| *status);
     let failed = it.errors > 0;
     if it.dropped > 0 {
@@ -165,10 +171,16 @@ pub fn judge(it: &Recorder, planned: u64) -> Result<(), PreflightError> {
             it.requests,
             percent(it.throttled(), it.requests)
         ),
-        remedy: if failed { remedy(first) } else { SLOW },
+        remedy: match (failed, through_queue) {
+            (true, true) => QUEUE,
+            (true, false) => remedy(first),
+            (false, _) => SLOW,
+        },
     })
 }
 
+const QUEUE: &str = "look at the failed jobs with cio queue failed, and check that Redis answers and a worker serves the \
+     queue";
 const SLOW: &str =
     "the workspace is slow at a tenth of the load: raise --max-users, or lower the rate";
 
@@ -240,11 +252,22 @@ mod tests {
             statuses: [(200, 16)].into(),
             ..Recorder::default()
         };
-        assert_eq!(judge(&clean, 8), Ok(()));
+        assert_eq!(judge(&clean, 8, false), Ok(()));
+        let failed = Recorder {
+            errors: 3,
+            ..clean.clone()
+        };
+        let error = judge(&failed, 8, true).unwrap_err().to_string();
+        for words in ["3 jobs failed", "cio queue failed", "Redis", "worker"] {
+            assert!(
+                error.contains(words) && !error.contains("network"),
+                "{error}"
+            );
+        }
         let with = |change: fn(&mut Recorder)| {
             let mut it = clean.clone();
             change(&mut it);
-            judge(&it, 8).unwrap_err().to_string()
+            judge(&it, 8, false).unwrap_err().to_string()
         };
         for (error, words) in [
             (

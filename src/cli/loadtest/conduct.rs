@@ -12,6 +12,7 @@ use super::usage;
 use crate::cli::CommandError;
 use crate::loadtest::preflight::{self, Place, PreflightError};
 use crate::loadtest::profile::duration;
+use crate::loadtest::recorder::Recorder;
 use crate::loadtest::run::{self, Outcome, Settings, Tick};
 use crate::loadtest::schedule::Schedule;
 
@@ -86,6 +87,7 @@ impl Conduct {
             "pre-flight: {planned} iterations in {}, a tenth of the peak rate",
             duration::show(self.preflight_duration)
         );
+        let through_queue = settings.queue.is_some();
         let settings = Settings {
             users_after: settings.profile.max_users,
             profile,
@@ -106,14 +108,29 @@ impl Conduct {
         if stop.is_cancelled() {
             return Err(command_error(PreflightError::Stopped));
         }
-        preflight::judge(&outcome.numbers, planned).map_err(command_error)?;
+        preflight::judge(&outcome.numbers, planned, through_queue).map_err(command_error)?;
         eprintln!(
-            "pre-flight: clean, {} requests, p95 {:.1} ms; the test begins",
-            outcome.numbers.requests,
-            outcome.numbers.all.percentile(95.0)
+            "pre-flight: clean, {}; the test begins",
+            seen(&outcome.numbers, through_queue)
         );
         Ok(())
     }
+}
+
+fn seen(it: &Recorder, through_queue: bool) -> String {
+    if through_queue {
+        return format!(
+            "{} jobs, p95 {:.1} ms to enqueue, {:.1} ms to acceptance",
+            it.requests,
+            it.enqueue.percentile(95.0),
+            it.lag.percentile(95.0)
+        );
+    }
+    format!(
+        "{} requests, p95 {:.1} ms",
+        it.requests,
+        it.all.percentile(95.0)
+    )
 }
 
 /// A wrong region is a wrong setting; the rest is what came of trying.

@@ -23,7 +23,7 @@ use crate::loadtest::journal::{self, Header};
 use crate::loadtest::preflight::Place;
 use crate::loadtest::profile::{Profile, duration};
 use crate::loadtest::queued::Doubt;
-use crate::loadtest::report::{self, Facts};
+use crate::loadtest::report::{self, Facts, Way};
 use crate::loadtest::run::{Outcome, Settings};
 use crate::loadtest::schedule::Schedule;
 use crate::loadtest::series::Series;
@@ -123,7 +123,12 @@ async fn test(
     let doubt = queue
         .as_ref()
         .map_or_else(Doubt::default, |it| it.doubt.clone());
-    let outputs = outputs.ready(&profile)?;
+    let way = if queue.is_some() {
+        Way::Queue
+    } else {
+        Way::Api
+    };
+    let outputs = outputs.ready(&profile, way)?;
     let clock = Clock::system();
     let (started_at, run) = (
         clock.now(),
@@ -168,6 +173,7 @@ async fn test(
     let report = report::build(Facts {
         header: &header,
         region: workspace.region.as_str(),
+        way,
         profile: &profile,
         started_at,
         outcome: &outcome,

@@ -10,7 +10,7 @@ use clap::Args;
 use super::usage;
 use crate::cli::CommandError;
 use crate::loadtest::profile::Profile;
-use crate::loadtest::report::{self, Difference, Report};
+use crate::loadtest::report::{self, Difference, Report, Way};
 
 /// What the run leaves to look at. Nothing of it holds a key.
 #[derive(Debug, Args)]
@@ -44,8 +44,11 @@ pub(super) struct Ready {
 
 impl Outputs {
     /// Finds out before the first request what would fail after the last one.
-    pub(super) fn ready(self, profile: &Profile) -> Result<Ready, CommandError> {
-        let baseline = self.baseline.map(|path| read(&path, profile)).transpose()?;
+    pub(super) fn ready(self, profile: &Profile, way: Way) -> Result<Ready, CommandError> {
+        let baseline = self
+            .baseline
+            .map(|path| read(&path, profile, way))
+            .transpose()?;
         if let Some(path) = &self.html {
             writable("--html", path)?;
         }
@@ -120,11 +123,11 @@ fn save(path: &Path, text: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn read(path: &Path, profile: &Profile) -> Result<Report, CommandError> {
+fn read(path: &Path, profile: &Profile, way: Way) -> Result<Report, CommandError> {
     let named =
         |error: &dyn std::fmt::Display| usage(format!("--baseline {}: {error}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| named(&error))?;
-    report::read_baseline(&text, profile).map_err(|error| named(&error))
+    report::read_baseline(&text, profile, way).map_err(|error| named(&error))
 }
 
 /// Opens the file without changing it.

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::build::load;
-use super::document::{Adapted, Load, Report, VERSION};
+use super::document::{Adapted, Load, Report, VERSION, Way};
 use crate::loadtest::profile::Profile;
 
 /// Why an earlier run cannot be compared with.
@@ -27,6 +27,16 @@ pub enum BaselineError {
         /// This run's.
         ours: String,
     },
+    /// It went the other way: its latencies are of something else.
+    #[error(
+        "it went --through {theirs}, this run goes --through {ours}; give a run of the same way"
+    )]
+    Way {
+        /// The baseline's.
+        theirs: &'static str,
+        /// This run's.
+        ours: &'static str,
+    },
     /// `--adapt` lowered its rate: it was of less than the load that it names.
     #[error(
         "--adapt lowered its rate to {0:.0} % of the load that it names, so that its numbers are of another one; \
@@ -35,9 +45,9 @@ pub enum BaselineError {
     Lowered(f64),
 }
 
-/// Reads `text`, and refuses a run of another load than `profile`. The numbers of users may differ:
+/// Reads `text`, and refuses a run of another load than `profile`, or that did not go `way`. The numbers of users may differ:
 /// the load that is offered does not depend on them.
-pub fn read_baseline(text: &str, profile: &Profile) -> Result<Report, BaselineError> {
+pub fn read_baseline(text: &str, profile: &Profile, way: Way) -> Result<Report, BaselineError> {
     let value: Value = serde_json::from_str(text)?;
     match value.get("version") {
         Some(version) if *version != VERSION => {
@@ -46,6 +56,12 @@ pub fn read_baseline(text: &str, profile: &Profile) -> Result<Report, BaselineEr
         _ => {}
     }
     let report: Report = serde_json::from_value(value)?;
+    if report.way != way {
+        return Err(BaselineError::Way {
+            theirs: report.way.as_str(),
+            ours: way.as_str(),
+        });
+    }
     let (theirs, ours) = (shown(&report.profile), shown(&load(profile)));
     if theirs != ours {
         return Err(BaselineError::Load { theirs, ours });
@@ -85,7 +101,10 @@ mod tests {
             held_s: 0,
         });
         let text = serde_json::to_string(&report).unwrap();
-        assert_eq!(read_baseline(&text, &Profile::default()).unwrap(), report);
+        assert_eq!(
+            read_baseline(&text, &Profile::default(), Way::Api).unwrap(),
+            report
+        );
     }
 
     #[test]
@@ -100,7 +119,13 @@ mod tests {
             held_requests_per_second: Some(36.0),
             held_s: 8,
         });
+        let mut queued = sample::report();
+        queued.way = Way::Queue;
         for (text, part) in [
+            (
+                serde_json::to_string(&queued).unwrap(),
+                "it went --through queue, this run goes --through api",
+            ),
             ("{".to_owned(), "--json"),
             ("{}".to_owned(), "missing field"),
             (
@@ -113,7 +138,7 @@ mod tests {
                 "40 in 60s, 10 in 30s iterations/s with a pause of 100 ms there",
             ),
         ] {
-            let error = read_baseline(&text, &Profile::default())
+            let error = read_baseline(&text, &Profile::default(), Way::Api)
                 .unwrap_err()
                 .to_string();
             assert!(error.contains(part), "{error}");
@@ -127,6 +152,6 @@ mod tests {
             max_users: 200,
             ..Profile::default()
         };
-        assert!(read_baseline(&text, &profile).is_ok());
+        assert!(read_baseline(&text, &profile, Way::Api).is_ok());
     }
 }

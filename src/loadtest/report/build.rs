@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::bins::bins;
 use super::document::{
     Adapted, CleanUp, Latencies, Load, Measured, Outcome, Report, Stage, Threshold, Totals, Trend,
-    VERSION, Verdict, Workspace,
+    VERSION, Verdict, Way, Workspace,
 };
 use super::numbers::{real, rounded, share};
 use crate::loadtest::adapt::Adapt;
@@ -26,6 +26,8 @@ pub struct Facts<'a> {
     pub header: &'a Header,
     /// Where the workspace's data is kept.
     pub region: &'a str,
+    /// Which way it went.
+    pub way: Way,
     /// What was asked for.
     pub profile: &'a Profile,
     /// When it began.
@@ -44,6 +46,7 @@ pub fn build(facts: Facts<'_>) -> Report {
     let (numbers, profile) = (&outcome.numbers, load(facts.profile));
     let mut all_from_schedule = numbers.identify.from_schedule.clone();
     all_from_schedule.add(&numbers.track.from_schedule);
+    let through_queue = facts.way == Way::Queue;
     Report {
         version: VERSION,
         program: concat!("cio ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -56,6 +59,7 @@ pub fn build(facts: Facts<'_>) -> Report {
             region: facts.region.to_owned(),
         },
         adapt: outcome.adapt.as_ref().map(adapted),
+        way: facts.way,
         verdict: verdict(outcome),
         thresholds: outcome.judged.iter().map(threshold).collect(),
         totals: totals(numbers, outcome.elapsed.as_secs_f64(), outcome.planned),
@@ -67,6 +71,8 @@ pub fn build(facts: Facts<'_>) -> Report {
                 from_schedule: trend(&all_from_schedule),
             },
             iteration: trend(&numbers.iterations),
+            enqueue: through_queue.then(|| trend(&numbers.enqueue)),
+            lag: through_queue.then(|| trend(&numbers.lag)),
         },
         histogram: bins(&numbers.all, &all_from_schedule),
         series: facts.series.points(),

@@ -120,8 +120,13 @@ fn numbers(report: &Report) -> Vec<Number> {
         [of("p50", it.p50), of("p95", it.p95), of("p99", it.p99)]
     };
     let mut numbers = Vec::with_capacity(10);
-    numbers.extend(latency("from send", all.from_send));
-    numbers.extend(latency("from schedule", all.from_schedule));
+    if let Some((enqueue, lag)) = report.latencies.enqueue.zip(report.latencies.lag) {
+        numbers.extend(latency("to enqueue", enqueue));
+        numbers.extend(latency("to acceptance", lag));
+    } else {
+        numbers.extend(latency("from send", all.from_send));
+        numbers.extend(latency("from schedule", all.from_schedule));
+    }
     numbers.push(share("errors", totals.error_share));
     numbers.push(share("answered with 429", totals.throttled_share));
     numbers.push(share("dropped iterations", totals.dropped_share));
@@ -227,6 +232,22 @@ mod tests {
                 "{before} {after} {unit}"
             );
         }
+    }
+
+    #[test]
+    fn through_the_queue_its_latencies_are_compared() {
+        let mut baseline = sample::report();
+        let trend = baseline.latencies.all.from_send;
+        (baseline.latencies.enqueue, baseline.latencies.lag) = (Some(trend), Some(trend));
+        let mut now = baseline.clone();
+        now.latencies.lag = Some(super::Trend {
+            p99: trend.p99 * 2.0,
+            ..trend
+        });
+        compare(&baseline, &mut now, 10.0);
+        let worse: Vec<_> = now.comparison.iter().flat_map(Comparison::worse).collect();
+        assert_eq!(worse.len(), 1, "{worse:?}");
+        assert_eq!(worse[0].name, "latency to acceptance p99");
     }
 
     #[test]

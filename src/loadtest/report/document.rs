@@ -27,6 +27,8 @@ pub struct Report {
     pub elapsed_s: f64,
     /// Where it went.
     pub workspace: Workspace,
+    /// Which way the operations went.
+    pub way: Way,
     /// What was asked for.
     pub profile: Load,
     /// What `--adapt` made of the load; nothing without it.
@@ -59,6 +61,26 @@ pub struct Workspace {
     pub url: String,
     /// `us` or `eu`.
     pub region: String,
+}
+
+/// Which way the operations went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    /// As requests of the test's own.
+    Api,
+    /// Through the queue and its workers.
+    Queue,
+}
+
+impl Way {
+    /// As it is written after `--through`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Api => "api",
+            Self::Queue => "queue",
+        }
+    }
 }
 
 /// The load.
@@ -182,17 +204,26 @@ pub struct Totals {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Latencies {
     /// Of identify calls.
+    #[serde(default, skip_serializing_if = "Measured::is_empty")]
     pub identify: Measured,
     /// Of track calls.
+    #[serde(default, skip_serializing_if = "Measured::is_empty")]
     pub track: Measured,
     /// Of both.
+    #[serde(default, skip_serializing_if = "Measured::is_empty")]
     pub all: Measured,
     /// Of whole iterations, with the pause.
     pub iteration: Trend,
+    /// Of adding a job; only through the queue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enqueue: Option<Trend>,
+    /// From before a job was added until its completion was heard of; only through the queue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lag: Option<Trend>,
 }
 
 /// Both latencies.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
     /// From the request's first byte.
     pub from_send: Trend,
@@ -201,7 +232,7 @@ pub struct Measured {
 }
 
 /// Durations in ms; zeroes where there is none.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Trend {
     /// How many there are.
     pub count: u64,
@@ -230,6 +261,13 @@ pub struct CleanUp {
     pub failed: usize,
     /// Users that are still there; nothing where it could not be verified.
     pub left: Option<usize>,
+}
+
+impl Measured {
+    /// Whether nothing was measured: then it is left out.
+    fn is_empty(&self) -> bool {
+        self.from_send.count == 0 && self.from_schedule.count == 0
+    }
 }
 
 impl Totals {

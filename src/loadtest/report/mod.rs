@@ -18,6 +18,6 @@ pub use build::{Facts, build};
 pub use compare::{Comparison, Difference, Judgement, compare};
 pub use document::{
     Adapted, CleanUp, Latencies, Load, Measured, Outcome, Report, Stage, Threshold, Totals, Trend,
-    VERSION, Verdict, Workspace,
+    VERSION, Verdict, Way, Workspace,
 };
 pub use html::page;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::build::{Facts, build};
-use super::document::Report;
+use super::document::{Report, Way};
 use crate::delivery::operation::Kind;
 use crate::loadtest::journal::Header;
 use crate::loadtest::profile::Profile;
@@ -47,6 +47,7 @@ pub(super) fn report() -> Report {
             url: "http://127.0.0.1:8080".to_owned(),
         },
         region: "us",
+        way: Way::Api,
         profile: &profile,
         started_at: "2026-01-02T03:04:05Z".parse().unwrap(),
         outcome: &outcome,

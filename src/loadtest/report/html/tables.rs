@@ -12,6 +12,17 @@ use crate::runtime::digits::thousands;
 pub(super) fn tiles(report: &Report) -> String {
     let (totals, all, profile) = (&report.totals, &report.latencies.all, &report.profile);
     let beyond = |it: &Trend| format!("p50 {} · p99 {}", latency(it.p50), latency(it.p99));
+    let p95 = |name, it: &Trend| (name, latency(it.p95), beyond(it));
+    let [first, second] = match report.latencies.enqueue.zip(report.latencies.lag) {
+        Some((enqueue, lag)) => [
+            p95("p95 to enqueue", &enqueue),
+            p95("p95 to acceptance", &lag),
+        ],
+        None => [
+            p95("p95 from send", &all.from_send),
+            p95("p95 from schedule", &all.from_schedule),
+        ],
+    };
     let tiles = [
         (
             "Iterations",
@@ -31,16 +42,8 @@ pub(super) fn tiles(report: &Report) -> String {
                 plain(profile.peak_requests_per_second)
             ),
         ),
-        (
-            "p95 from send",
-            latency(all.from_send.p95),
-            beyond(&all.from_send),
-        ),
-        (
-            "p95 from schedule",
-            latency(all.from_schedule.p95),
-            beyond(&all.from_schedule),
-        ),
+        first,
+        second,
         (
             "Errors",
             thousands(totals.errors),
@@ -140,18 +143,21 @@ fn difference(it: &Difference) -> String {
 /// Every latency of the run.
 pub(super) fn latencies(report: &Report) -> String {
     let it = &report.latencies;
-    let rows: String = [
+    let mut trends = Vec::with_capacity(7);
+    let requests = [
         ("identify, from send", it.identify.from_send),
         ("identify, from schedule", it.identify.from_schedule),
         ("track, from send", it.track.from_send),
         ("track, from schedule", it.track.from_schedule),
         ("both, from send", it.all.from_send),
         ("both, from schedule", it.all.from_schedule),
-        ("iteration, with its pause", it.iteration),
-    ]
-    .iter()
-    .map(|(name, it)| trend(name, it))
-    .collect();
+    ];
+    match it.enqueue.zip(it.lag) {
+        Some((enqueue, lag)) => trends.extend([("to enqueue", enqueue), ("to acceptance", lag)]),
+        None => trends.extend(requests),
+    }
+    trends.push(("iteration, with its pause", it.iteration));
+    let rows: String = trends.iter().map(|(name, it)| trend(name, it)).collect();
     let head = [
         "latency", "avg>", "min>", "p50>", "p90>", "p95>", "p99>", "max>",
     ];
@@ -219,6 +225,7 @@ pub(super) fn details(report: &Report) -> String {
                 plain(profile.duration_s)
             ),
         ),
+        ("through", report.way.as_str().to_owned()),
         ("adapted", adapted(report.adapt)),
         ("region", workspace.region.clone()),
         ("clean-up", clean_up(report.clean_up)),
