@@ -194,7 +194,9 @@ async fn test(
 /// What to do where jobs may create users after the clean-up.
 fn again(doubtful: usize, run: &str) -> String {
     format!(
-        "{doubtful} jobs may still create their users: a worker has them, or Redis did not say whether it took          them. The journal is kept: when cio queue stats shows none of them any more, run cio loadtest cleanup          --run {run}"
+        "{doubtful} jobs may still create their users: a worker has them, or Redis did not say whether it took \
+         them. The journal is kept: when cio queue stats shows none of them any more, run cio loadtest cleanup \
+         --run {run}"
     )
 }
 
