@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::scaling::QUICK;
-use super::support::Stage;
+use super::support::{SOON, Stage};
 
 /// More than two pods have in hand before the HPA looks.
 const JOBS: u64 = 4000;
@@ -23,7 +23,9 @@ fn the_guides_worker_in_its_own_image_delivers_and_is_scaled() {
     stage.wait("more than 2 pods", Duration::from_secs(90), || {
         stage.replicas() > 2
     });
-    assert_eq!(stage.condition("MetricsAvailable").0, "True");
+    stage.wait("MetricsAvailable", SOON, || {
+        stage.condition("MetricsAvailable").0 == "True"
+    });
     stage.wait("every job is completed", Duration::from_mins(4), || {
         stage.finished("completed") == JOBS
     });

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 /// How long anything may take that is not about the HPA's windows.
-pub(super) const SOON: Duration = Duration::from_mins(2);
+pub(super) const SOON: Duration = Duration::from_mins(4);
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
