@@ -43,6 +43,7 @@ fn waits(arrivals: &[f64]) -> Vec<f64> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "counts to the millisecond, so it runs alone: make test-limit"]
 async fn the_latency_from_schedule_of_a_stall_is_what_the_simulator_knows_of_it() {
     let scene = Scene::start(&[]).await;
     let metrics = [
