@@ -102,7 +102,7 @@ async fn a_run_that_is_asked_to_end_takes_its_waiting_jobs_out_again() {
     let (scene, server) = (Scene::start(&[]).await, RedisServer::start());
     let url = server.url();
     let variables = [&scene.variables()[..], &[("REDIS_URL", &url)]].concat();
-    let run = Cio::start(&[&RUN[..], &["60s"]].concat(), &variables);
+    let mut run = Cio::start(&[&RUN[..], &["60s"]].concat(), &variables);
     eventually("some jobs", async || {
         (stats(&server)["counts"]["waiting"].as_u64()? > 5).then_some(())
     })
@@ -113,7 +113,9 @@ async fn a_run_that_is_asked_to_end_takes_its_waiting_jobs_out_again() {
         gone.then_some(())
     })
     .await;
-    assert_eq!(run.terminate().0, Some(1));
+    // A second signal would end it at once.
+    let status = eventually("its end", async || run.ended()).await;
+    assert_eq!(status.code(), Some(1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
