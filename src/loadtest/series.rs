@@ -28,8 +28,11 @@ pub struct Point {
     pub completed: u64,
     /// Iterations for which no user was free.
     pub dropped: u64,
-    /// Requests that were answered or given up.
+    /// Requests that were answered or given up; through the queue, jobs that were to be added.
     pub requests: u64,
+    /// Requests that were answered; through the queue, jobs that came to their end.
+    #[serde(default)]
+    pub answered: u64,
     /// Requests without an answer.
     pub unanswered: u64,
     /// Answers that were not 200, and requests without one.
@@ -42,6 +45,12 @@ pub struct Point {
     pub from_send: Option<Percentiles>,
     /// Latency from schedule, likewise.
     pub from_schedule: Option<Percentiles>,
+    /// Of adding a job; only through the queue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enqueue: Option<Percentiles>,
+    /// From before a job was added until its completion was heard of; only through the queue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lag: Option<Percentiles>,
 }
 
 /// Latencies in ms.
@@ -74,8 +83,16 @@ pub struct Series {
 struct Slot {
     looks: usize,
     point: Point,
+    latencies: Latencies,
+}
+
+/// The latencies that a point's percentiles are of.
+#[derive(Debug, Clone)]
+struct Latencies {
     from_send: Counts,
     from_schedule: Counts,
+    enqueue: Counts,
+    lag: Counts,
 }
 
 impl Series {
@@ -122,8 +139,10 @@ impl Series {
     /// What there is.
     pub fn points(&self) -> Vec<Point> {
         let finished = |slot: &Slot| Point {
-            from_send: percentiles(&slot.from_send),
-            from_schedule: percentiles(&slot.from_schedule),
+            from_send: percentiles(&slot.latencies.from_send),
+            from_schedule: percentiles(&slot.latencies.from_schedule),
+            enqueue: percentiles(&slot.latencies.enqueue),
+            lag: percentiles(&slot.latencies.lag),
             ..slot.point.clone()
         };
         self.slots.iter().map(finished).collect()
@@ -141,6 +160,7 @@ impl Series {
             completed: numbers.completed - before.completed,
             dropped: numbers.dropped - before.dropped,
             requests: numbers.requests - before.requests,
+            answered: numbers.answered - before.answered,
             unanswered: (numbers.requests + before.answered)
                 .saturating_sub(numbers.answered + before.requests),
             errors: numbers.errors - before.errors,
@@ -148,16 +168,14 @@ impl Series {
             users: numbers.users,
             from_send: None,
             from_schedule: None,
+            enqueue: None,
+            lag: None,
         };
         (self.scheduled, self.until) = (scheduled, elapsed);
-        let since = |of: fn(&Recorder) -> &Histogram| Counts::since(of(numbers), of(&before));
-        let mut from_schedule = since(|it| &it.identify.from_schedule);
-        from_schedule.add(&since(|it| &it.track.from_schedule));
         Slot {
             looks: 1,
             point,
-            from_send: since(|it| &it.all),
-            from_schedule,
+            latencies: Latencies::since(numbers, &before),
         }
     }
 
@@ -176,8 +194,7 @@ impl Series {
 impl Slot {
     fn join(&mut self, later: &Self) {
         self.looks += later.looks;
-        self.from_send.add(&later.from_send);
-        self.from_schedule.add(&later.from_schedule);
+        self.latencies.add(&later.latencies);
         let (point, later) = (&mut self.point, &later.point);
         point.until_s = later.until_s;
         point.scheduled += later.scheduled;
@@ -185,12 +202,34 @@ impl Slot {
         point.completed += later.completed;
         point.dropped += later.dropped;
         point.requests += later.requests;
+        point.answered += later.answered;
         point.unanswered += later.unanswered;
         point.errors += later.errors;
         for (status, count) in &later.statuses {
             *point.statuses.entry(*status).or_default() += count;
         }
         point.users = point.users.max(later.users);
+    }
+}
+
+impl Latencies {
+    fn since(now: &Recorder, before: &Recorder) -> Self {
+        let since = |of: fn(&Recorder) -> &Histogram| Counts::since(of(now), of(before));
+        let mut from_schedule = since(|it| &it.identify.from_schedule);
+        from_schedule.add(&since(|it| &it.track.from_schedule));
+        Self {
+            from_send: since(|it| &it.all),
+            from_schedule,
+            enqueue: since(|it| &it.enqueue),
+            lag: since(|it| &it.lag),
+        }
+    }
+
+    fn add(&mut self, later: &Self) {
+        self.from_send.add(&later.from_send);
+        self.from_schedule.add(&later.from_schedule);
+        self.enqueue.add(&later.enqueue);
+        self.lag.add(&later.lag);
     }
 }
 
@@ -305,6 +344,35 @@ mod tests {
         for pair in points.windows(2) {
             assert_eq!(pair[0].until_s.to_bits(), pair[1].from_s.to_bits());
         }
+    }
+
+    #[test]
+    fn through_the_queue_a_point_has_what_was_added_and_what_came_to_its_end() {
+        let (mut series, mut numbers) = (series(100), Recorder::default());
+        for ms in [2, 4] {
+            numbers.enqueued(Kind::Track, Some(Duration::from_millis(ms)));
+        }
+        numbers.enqueued(Kind::Track, None);
+        series.look(SECOND, &numbers);
+        numbers.ended(Kind::Track, Some(Duration::from_millis(700)));
+        numbers.ended(Kind::Track, None);
+        series.look(2 * SECOND, &numbers);
+        let points = series.points();
+        let counts = |it: &Point| (it.requests, it.answered, it.errors);
+        assert_eq!(
+            (counts(&points[0]), counts(&points[1])),
+            ((3, 0, 1), (0, 2, 1))
+        );
+        let p99 = |it: Option<Percentiles>| it.map(|it| it.p99.round());
+        assert_eq!(
+            (p99(points[0].enqueue), p99(points[0].lag)),
+            (Some(4.0), None)
+        );
+        assert_eq!(
+            (p99(points[1].enqueue), p99(points[1].lag)),
+            (None, Some(700.0))
+        );
+        assert_eq!((points[1].from_send, points[1].from_schedule), (None, None));
     }
 
     #[test]

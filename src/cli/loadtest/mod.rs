@@ -23,7 +23,7 @@ use crate::loadtest::journal::{self, Header};
 use crate::loadtest::preflight::Place;
 use crate::loadtest::profile::{Profile, duration};
 use crate::loadtest::queued::Doubt;
-use crate::loadtest::report::{self, Facts, Way};
+use crate::loadtest::report::{self, Facts};
 use crate::loadtest::run::{Outcome, Settings};
 use crate::loadtest::schedule::Schedule;
 use crate::loadtest::series::Series;
@@ -117,17 +117,13 @@ async fn test(
     target: Target,
     through: Through,
 ) -> Result<(), CommandError> {
+    let way = through.way();
     let workspace = target.checked().await?;
-    let (profile, thresholds) = load.read(through.defaults())?;
+    let (profile, thresholds) = load.read(way.thresholds())?;
     let queue = through.read(&thresholds, conduct.adapts()).await?;
     let doubt = queue
         .as_ref()
         .map_or_else(Doubt::default, |it| it.doubt.clone());
-    let way = if queue.is_some() {
-        Way::Queue
-    } else {
-        Way::Api
-    };
     let outputs = outputs.ready(&profile, way)?;
     let clock = Clock::system();
     let (started_at, run) = (
@@ -179,6 +175,7 @@ async fn test(
         outcome: &outcome,
         series: &series,
         removal: removed.as_ref().ok().copied(),
+        doubtful,
     });
     print(&outputs, &outcome, &profile);
     let kept = outputs.keep(report);

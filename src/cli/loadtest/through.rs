@@ -1,12 +1,14 @@
 //! Directly, or through the queue.
 
 use anyhow::Context;
-use clap::{Args, ValueEnum};
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use crate::cli::CommandError;
 use crate::cli::settings::{QueueSettings, RedisSettings};
 use crate::loadtest::queued::{Doubt, QueueTarget};
-use crate::loadtest::thresholds::{DEFAULTS, QUEUE_DEFAULTS, Threshold};
+use crate::loadtest::report::Way;
+use crate::loadtest::thresholds::Threshold;
 use crate::loadtest::workspace;
 
 /// Which way the operations go.
@@ -14,7 +16,7 @@ use crate::loadtest::workspace;
 pub(super) struct Through {
     /// `queue` puts them into the queue, for workers that run already, and measures how long adding and acceptance
     /// take; `api` sends them.
-    #[arg(long = "through", value_enum, default_value_t = Way::Api, help_heading = "Load")]
+    #[arg(long = "through", value_name = "WAY", value_parser = ways(), default_value = Way::Api.as_str(), help_heading = "Load")]
     way: Way,
 
     /// The queue's name once more: its workers deliver to a staging workspace. Without it only a queue on a Redis on
@@ -29,19 +31,19 @@ pub(super) struct Through {
     queue: QueueSettings,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Way {
-    Api,
-    Queue,
+fn ways() -> impl TypedValueParser<Value = Way> {
+    let [api, queue] = [Way::Api, Way::Queue].map(Way::as_str);
+    PossibleValuesParser::new([api, queue]).map(
+        move |it| {
+            if it == queue { Way::Queue } else { Way::Api }
+        },
+    )
 }
 
 impl Through {
-    /// The thresholds where none are given.
-    pub(super) fn defaults(&self) -> &'static [&'static str] {
-        match self.way {
-            Way::Api => &DEFAULTS,
-            Way::Queue => &QUEUE_DEFAULTS,
-        }
+    /// The chosen one.
+    pub(super) fn way(&self) -> Way {
+        self.way
     }
 
     /// The queue, where it goes through one; refuses a threshold that nothing is measured for, and a rate that
@@ -61,7 +63,7 @@ impl Through {
         }
         let unmeasured = thresholds.iter().find(|it| !it.is_measured(through_queue));
         if let Some(threshold) = unmeasured {
-            let way = if through_queue { "queue" } else { "api" };
+            let way = self.way.as_str();
             return Err(CommandError::Usage(format!(
                 "threshold '{}: {}': --through {way} measures no such thing",
                 threshold.metric, threshold.expression

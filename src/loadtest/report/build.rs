@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::bins::bins;
+use super::bins;
 use super::document::{
     Adapted, CleanUp, Latencies, Load, Measured, Outcome, Report, Stage, Threshold, Totals, Trend,
     VERSION, Verdict, Way, Workspace,
@@ -38,6 +38,8 @@ pub struct Facts<'a> {
     pub series: &'a Series,
     /// What became of the users.
     pub removal: Option<Removal>,
+    /// Jobs that may create their users after the clean-up.
+    pub doubtful: usize,
 }
 
 /// The document.
@@ -74,9 +76,9 @@ pub fn build(facts: Facts<'_>) -> Report {
             enqueue: through_queue.then(|| trend(&numbers.enqueue)),
             lag: through_queue.then(|| trend(&numbers.lag)),
         },
-        histogram: bins(&numbers.all, &all_from_schedule),
+        histogram: bins::of(numbers),
         series: facts.series.points(),
-        clean_up: facts.removal.map(clean_up),
+        clean_up: facts.removal.map(|it| clean_up(it, facts.doubtful)),
         comparison: None,
         profile,
     }
@@ -178,10 +180,11 @@ fn trend(it: &Histogram) -> Trend {
     }
 }
 
-fn clean_up(it: Removal) -> CleanUp {
+fn clean_up(it: Removal, doubtful: usize) -> CleanUp {
     CleanUp {
         created: it.created,
         failed: it.failed,
         left: it.left,
+        doubtful,
     }
 }

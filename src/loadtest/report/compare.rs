@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
 
-use super::document::{Outcome, Report, Trend};
+use super::curves;
+use super::document::{Outcome, Report, Trend, Way};
 
 /// A latency that moved by less is the machine's own noise, in ms.
 const LEAST_MS: f64 = 1.0;
@@ -98,7 +99,7 @@ impl Number {
 }
 
 fn numbers(report: &Report) -> Vec<Number> {
-    let (all, totals) = (report.latencies.all, &report.totals);
+    let totals = &report.totals;
     let number = |name: &str, unit, value, least, more_is_better| Number {
         name: name.to_owned(),
         unit,
@@ -120,15 +121,14 @@ fn numbers(report: &Report) -> Vec<Number> {
         [of("p50", it.p50), of("p95", it.p95), of("p99", it.p99)]
     };
     let mut numbers = Vec::with_capacity(10);
-    if let Some((enqueue, lag)) = report.latencies.enqueue.zip(report.latencies.lag) {
-        numbers.extend(latency("to enqueue", enqueue));
-        numbers.extend(latency("to acceptance", lag));
-    } else {
-        numbers.extend(latency("from send", all.from_send));
-        numbers.extend(latency("from schedule", all.from_schedule));
+    for curve in curves::of(report.way) {
+        numbers.extend(latency(curve.name, (curve.in_all)(&report.latencies)));
     }
     numbers.push(share("errors", totals.error_share));
-    numbers.push(share("answered with 429", totals.throttled_share));
+    // Through the queue no answer is seen.
+    if report.way == Way::Api {
+        numbers.push(share("answered with 429", totals.throttled_share));
+    }
     numbers.push(share("dropped iterations", totals.dropped_share));
     numbers.push(number(
         "iterations completed",
@@ -236,13 +236,11 @@ mod tests {
 
     #[test]
     fn through_the_queue_its_latencies_are_compared() {
-        let mut baseline = sample::report();
-        let trend = baseline.latencies.all.from_send;
-        (baseline.latencies.enqueue, baseline.latencies.lag) = (Some(trend), Some(trend));
+        let baseline = sample::queued();
         let mut now = baseline.clone();
-        now.latencies.lag = Some(super::Trend {
-            p99: trend.p99 * 2.0,
-            ..trend
+        now.latencies.lag = baseline.latencies.lag.map(|it| super::Trend {
+            p99: it.p99 * 2.0,
+            ..it
         });
         compare(&baseline, &mut now, 10.0);
         let worse: Vec<_> = now.comparison.iter().flat_map(Comparison::worse).collect();

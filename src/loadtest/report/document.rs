@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::bins::Bin;
 use super::compare::Comparison;
 use crate::loadtest::series::Point;
+use crate::loadtest::thresholds::{DEFAULTS, QUEUE_DEFAULTS};
 
 /// The document's version: one that this program cannot read has another.
 pub const VERSION: u32 = 2;
@@ -79,6 +80,22 @@ impl Way {
         match self {
             Self::Api => "api",
             Self::Queue => "queue",
+        }
+    }
+
+    /// The thresholds where none are given.
+    pub fn thresholds(self) -> &'static [&'static str] {
+        match self {
+            Self::Api => &DEFAULTS,
+            Self::Queue => &QUEUE_DEFAULTS,
+        }
+    }
+
+    /// What is counted on it.
+    pub fn counted(self) -> &'static str {
+        match self {
+            Self::Api => "requests",
+            Self::Queue => "jobs",
         }
     }
 }
@@ -176,11 +193,12 @@ pub struct Totals {
     pub completed: u64,
     /// Iterations for which no user was free.
     pub dropped: u64,
-    /// Requests that were answered or given up.
+    /// Requests that were answered or given up; through the queue, jobs that were to be added.
     pub requests: u64,
-    /// Requests that were answered, whatever the answer.
+    /// Requests that were answered, whatever the answer; through the queue, jobs that came to their end.
     pub answered: u64,
-    /// Answers that were not 200, and requests without one.
+    /// Answers that were not 200, and requests without one; through the queue, jobs that were not added
+    /// or failed for good.
     pub errors: u64,
     /// Those of identify calls; the others are of track calls.
     pub identify_errors: u64,
@@ -261,6 +279,9 @@ pub struct CleanUp {
     pub failed: usize,
     /// Users that are still there; nothing where it could not be verified.
     pub left: Option<usize>,
+    /// Jobs that may create their users again: a worker has them, or Redis did not say whether it took them.
+    #[serde(default)]
+    pub doubtful: usize,
 }
 
 impl Measured {

@@ -7,6 +7,7 @@ mod baseline;
 mod bins;
 mod build;
 mod compare;
+mod curves;
 mod document;
 mod html;
 mod numbers;

@@ -12,24 +12,42 @@ use crate::loadtest::recorder::{Exchange, Recorder};
 use crate::loadtest::run::{Outcome, Removal};
 use crate::loadtest::schedule::Schedule;
 use crate::loadtest::series::Series;
-use crate::loadtest::thresholds::{self, DEFAULTS};
+use crate::loadtest::thresholds;
 
 /// Ten seconds of the guide's profile, one of its requests answered with 500.
 pub(super) fn report() -> Report {
+    made(Way::Api, 0, |numbers, second| {
+        iteration(numbers, second * 10, if second == 5 { 500 } else { 200 });
+    })
+}
+
+/// The same through the queue: one job failed, one was not added, one is in doubt.
+pub(super) fn queued() -> Report {
+    made(Way::Queue, 1, |numbers, second| {
+        let ms = Duration::from_millis;
+        numbers.started += 1;
+        numbers.completed += 1;
+        numbers.enqueued(Kind::Identify, Some(ms(2)));
+        numbers.enqueued(Kind::Track, (second != 3).then_some(ms(3)));
+        numbers.ended(Kind::Identify, (second != 4).then_some(ms(40 * second)));
+        if ![3, 10].contains(&second) {
+            numbers.ended(Kind::Track, Some(ms(50 * second)));
+        }
+    })
+}
+
+fn made(way: Way, doubtful: usize, mut second: impl FnMut(&mut Recorder, u64)) -> Report {
     let (profile, mut numbers) = (Profile::default(), Recorder::default());
     let mut series = Series::new(Schedule::new(&profile));
-    for second in 1..=10 {
-        iteration(
-            &mut numbers,
-            second * 10,
-            if second == 5 { 500 } else { 200 },
-        );
-        series.look(Duration::from_secs(second), &numbers);
+    for number in 1..=10 {
+        second(&mut numbers, number);
+        series.look(Duration::from_secs(number), &numbers);
     }
     numbers.allocated = 20;
     let elapsed = Duration::from_millis(10_100);
     series.end(elapsed, &numbers);
-    let parsed: Vec<_> = DEFAULTS
+    let parsed: Vec<_> = way
+        .thresholds()
         .iter()
         .map(|it| thresholds::parse(it).unwrap())
         .collect();
@@ -47,7 +65,7 @@ pub(super) fn report() -> Report {
             url: "http://127.0.0.1:8080".to_owned(),
         },
         region: "us",
-        way: Way::Api,
+        way,
         profile: &profile,
         started_at: "2026-01-02T03:04:05Z".parse().unwrap(),
         outcome: &outcome,
@@ -57,6 +75,7 @@ pub(super) fn report() -> Report {
             failed: 0,
             left: Some(0),
         }),
+        doubtful,
     })
 }
 
@@ -75,6 +94,22 @@ fn iteration(numbers: &mut Recorder, ms: u64, status: u16) {
             timed_out: false,
         });
     }
+}
+
+#[test]
+fn through_the_queue_they_do_too() {
+    let report = queued();
+    let totals = &report.totals;
+    let sum = |of: fn(&crate::loadtest::series::Point) -> u64| report.series.iter().map(of).sum();
+    assert_eq!((sum(|it| it.requests), sum(|it| it.answered)), (20, 18));
+    assert_eq!(
+        (totals.requests, totals.answered, totals.errors),
+        (20, 18, 2)
+    );
+    let binned = |of: fn(&super::bins::Bin) -> u64| report.histogram.iter().map(of).sum::<u64>();
+    assert_eq!((binned(|it| it.enqueue), binned(|it| it.lag)), (19, 17));
+    let empty = |it: &super::bins::Bin| it.from_send + it.from_schedule;
+    assert_eq!(binned(empty), 0);
 }
 
 #[test]

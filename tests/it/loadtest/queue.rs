@@ -43,6 +43,27 @@ fn stats(server: &RedisServer) -> Value {
     serde_json::from_str(&text).expect("JSON")
 }
 
+/// The report of 40 identifies and 40 events that all were accepted.
+fn reported(report: &Value) {
+    let totals = &report["totals"];
+    assert_eq!(report["way"], "queue");
+    assert_eq!([&totals["requests"], &totals["answered"]], [80, 80]);
+    assert_eq!(report["clean_up"]["doubtful"], 0);
+    let sum = |rows: &Value, field: &str| -> u64 {
+        let rows = rows.as_array().expect("rows").iter();
+        rows.filter_map(|it| it[field].as_u64()).sum()
+    };
+    let (series, bins) = (&report["series"], &report["histogram"]);
+    assert_eq!((sum(series, "requests"), sum(series, "answered")), (80, 80));
+    assert_eq!((sum(bins, "enqueue"), sum(bins, "lag")), (80, 80));
+    let lags = series.as_array().into_iter().flatten();
+    let lags: Vec<f64> = lags.filter_map(|it| it["lag"]["p50"].as_f64()).collect();
+    assert!(
+        !lags.is_empty() && lags.iter().all(|it| *it >= 30.0),
+        "{lags:?}"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_through_the_queue_measures_until_a_worker_has_its_jobs_accepted() {
     let (scene, server) = (
@@ -50,9 +71,23 @@ async fn a_run_through_the_queue_measures_until_a_worker_has_its_jobs_accepted()
         RedisServer::start(),
     );
     let worker = worker(&scene, &server);
-    let lag = ["--threshold", "cio_processing_lag: min>=30"];
-    let (code, summary, log) = run(&scene, &server, &[&["2s"], &lag[..]].concat());
+    let folder = tempfile::tempdir().expect("a folder");
+    let [json, html] = ["json", "html"].map(|it| folder.path().join(it).display().to_string());
+    let asked = [
+        "2s",
+        "--threshold",
+        "cio_processing_lag: min>=30",
+        "--json",
+        &json,
+        "--html",
+        &html,
+    ];
+    let (code, summary, log) = run(&scene, &server, &asked);
     assert_eq!(code, Some(0), "{summary}{log}");
+    let document = std::fs::read_to_string(json).expect("the JSON report");
+    reported(&serde_json::from_str(&document).expect("JSON"));
+    let page = std::fs::read_to_string(html).expect("the page");
+    assert!(page.contains("<h3>Latency to acceptance</h3>"));
     for words in [
         "cio_enqueue_latency",
         "✓ 'min>=30'",

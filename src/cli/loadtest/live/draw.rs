@@ -11,6 +11,7 @@ use ratatui::widgets::{Axis, Block, Chart, Dataset, Gauge, GraphType, Paragraph}
 use super::View;
 use crate::loadtest::histogram::Histogram;
 use crate::loadtest::profile::duration::show;
+use crate::loadtest::report::Way;
 use crate::loadtest::summary::percent;
 
 /// Lines of the head: title, bar, space.
@@ -125,16 +126,30 @@ fn rates(view: &View, paint: Paint) -> Paragraph<'static> {
             format!("{:>6.1} iterations/s", view.rates.iterations),
             paint.of(Color::Cyan),
         ),
-        line(
-            "requests",
-            format!("{:>6.1} /s, {} sent", view.rates.requests, it.requests),
-            plain,
-        ),
-        line(
-            "429",
-            format!("{throttled:>6.2} %, {}", it.throttled()),
-            paint.alarm(it.throttled()),
-        ),
+        match view.way {
+            Way::Api => line(
+                "requests",
+                format!("{:>6.1} /s, {} sent", view.rates.requests, it.requests),
+                plain,
+            ),
+            Way::Queue => line(
+                "jobs",
+                format!("{:>6.1} /s, {} added", view.rates.requests, it.requests),
+                plain,
+            ),
+        },
+        match view.way {
+            Way::Api => line(
+                "429",
+                format!("{throttled:>6.2} %, {}", it.throttled()),
+                paint.alarm(it.throttled()),
+            ),
+            Way::Queue => line(
+                "pending",
+                format!("{:>6} jobs", it.requests.saturating_sub(it.answered)),
+                plain,
+            ),
+        },
         line(
             "errors",
             format!("{:>6}{}", it.errors, statuses(view)),
@@ -177,25 +192,30 @@ fn latencies(view: &View, paint: Paint) -> Paragraph<'static> {
     let (send, schedule) = (paint.of(Color::Green), paint.of(Color::Yellow));
     let head = format!("{:<22}{:>7}{:>7}{:>7}", "", "p50", "p95", "p99");
     let dim = Style::new().add_modifier(Modifier::DIM);
-    let lines = vec![
-        Line::styled(head, dim),
-        row("identify from send", &it.identify.from_send, send),
-        row(
-            "         from schedule",
-            &it.identify.from_schedule,
-            schedule,
-        ),
-        row("track    from send", &it.track.from_send, send),
-        row("         from schedule", &it.track.from_schedule, schedule),
-        Line::raw(format!(
-            "last second from send {:>14}",
-            latest(second.and_then(|it| it.from_send))
-        )),
-        Line::raw(format!(
-            "        from schedule {:>14}",
-            latest(second.and_then(|it| it.from_schedule))
-        )),
+    let names = names(view.way);
+    let rows = match view.way {
+        Way::Api => vec![
+            row("identify from send", &it.identify.from_send, send),
+            row(
+                "         from schedule",
+                &it.identify.from_schedule,
+                schedule,
+            ),
+            row("track    from send", &it.track.from_send, send),
+            row("         from schedule", &it.track.from_schedule, schedule),
+        ],
+        Way::Queue => vec![
+            row(names[0], &it.enqueue, send),
+            row(names[1], &it.lag, schedule),
+        ],
+    };
+    let [first, last] = second.map_or([None; 2], |it| it.latency).map(latest);
+    let seconds = [
+        Line::raw(format!("last second {:<13}{first:>11}", names[0])),
+        Line::raw(format!("            {:<13}{last:>11}", names[1])),
     ];
+    let head = std::iter::once(Line::styled(head, dim));
+    let lines: Vec<_> = head.chain(rows).chain(seconds).collect();
     Paragraph::new(lines).block(Block::bordered().title(" Latency in ms "))
 }
 
@@ -221,26 +241,26 @@ fn rate_plot(frame: &mut Frame<'_>, area: Rect, view: &View, paint: Paint) {
     plot(frame, area, view, "Iterations/s", &sets);
 }
 
+/// The two latencies of a run.
+fn names(way: Way) -> [&'static str; 2] {
+    match way {
+        Way::Api => ["from send", "from schedule"],
+        Way::Queue => ["to enqueue", "to acceptance"],
+    }
+}
+
 fn latency_plot(frame: &mut Frame<'_>, area: Rect, view: &View, paint: Paint) {
-    let points = |of: fn(&super::Second) -> Option<f64>| {
+    let points = |which: usize| -> Vec<(f64, f64)> {
         let seconds = view.seconds.iter();
-        seconds.filter_map(|it| Some((it.at, of(it)?))).collect()
+        seconds
+            .filter_map(|it| Some((it.at, it.latency[which]?)))
+            .collect()
     };
-    let schedule: Vec<(f64, f64)> = points(|it| it.from_schedule);
-    let send: Vec<(f64, f64)> = points(|it| it.from_send);
+    let ([first, second], points) = (names(view.way), [0, 1].map(points));
+    let (green, yellow) = (paint.of(Color::Green), paint.of(Color::Yellow));
     let sets = [
-        (
-            "from schedule",
-            &schedule[..],
-            Marker::Braille,
-            paint.of(Color::Yellow),
-        ),
-        (
-            "from send",
-            &send[..],
-            Marker::Braille,
-            paint.of(Color::Green),
-        ),
+        (second, &points[1][..], Marker::Braille, yellow),
+        (first, &points[0][..], Marker::Braille, green),
     ];
     plot(frame, area, view, "p95 in ms", &sets);
 }
@@ -329,6 +349,7 @@ mod tests {
     use ratatui::backend::TestBackend;
 
     use super::*;
+    use crate::delivery::operation::Kind;
     use crate::loadtest::recorder::Recorder;
     use crate::loadtest::run::Tick;
 
@@ -336,6 +357,7 @@ mod tests {
     fn after_a_minute() -> View {
         let mut view = View::new(
             "cio loadtest, test: site at http://127.0.0.1:8080".to_owned(),
+            Way::Api,
             50,
         );
         let mut numbers = Recorder {
@@ -372,11 +394,38 @@ mod tests {
         view
     }
 
+    /// Ten seconds through the queue, whose jobs come to their end two seconds later.
+    fn through_the_queue() -> View {
+        let title = "cio loadtest, test: site at queue cio-events".to_owned();
+        let mut view = View::new(title, Way::Queue, 50);
+        let mut numbers = Recorder::default();
+        for second in 1..=10 {
+            numbers.started += 10;
+            for _ in 0..20 {
+                numbers.enqueued(Kind::Track, Some(Duration::from_millis(1)));
+                if second > 2 {
+                    numbers.ended(Kind::Track, Some(Duration::from_secs(2)));
+                }
+            }
+            view.look(&Tick {
+                second,
+                elapsed: Duration::from_secs(second),
+                length: Duration::from_secs(10),
+                numbers: &numbers,
+                offered: 10.0,
+            });
+        }
+        view
+    }
+
     fn drawn(width: u16, height: u16) -> String {
+        shown(&after_a_minute(), width, height)
+    }
+
+    fn shown(view: &View, width: u16, height: u16) -> String {
         let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
-        let view = after_a_minute();
         terminal
-            .draw(|frame| super::view(frame, &view, true))
+            .draw(|frame| super::view(frame, view, true))
             .unwrap();
         terminal.backend().to_string()
     }
@@ -384,6 +433,11 @@ mod tests {
     #[test]
     fn all_of_it_fits_80_columns_and_24_lines() {
         insta::assert_snapshot!(drawn(80, 24));
+    }
+
+    #[test]
+    fn through_the_queue_jobs_and_their_latencies_are_shown() {
+        insta::assert_snapshot!(shown(&through_the_queue(), 80, 24));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use self::screen::Screen;
 use super::progress::{Meter, Rates};
 use crate::loadtest::histogram::percentile_since;
 use crate::loadtest::recorder::Recorder;
+use crate::loadtest::report::Way;
 use crate::loadtest::run::{Settings, Tick};
 
 /// Seconds that the plots show at most; of a longer run the latest.
@@ -28,6 +29,7 @@ pub(super) struct Live {
 #[derive(Debug)]
 struct View {
     title: String,
+    way: Way,
     max_users: usize,
     length: Duration,
     elapsed: Duration,
@@ -44,9 +46,9 @@ struct Second {
     at: f64,
     offered: f64,
     achieved: f64,
-    /// The 95th percentiles of the requests that ended in it, in ms; nothing where none did.
-    from_send: Option<f64>,
-    from_schedule: Option<f64>,
+    /// The 95th percentiles of what ended in it, in ms; nothing where nothing did. From send and from
+    /// schedule, or to enqueue and to acceptance.
+    latency: [Option<f64>; 2],
 }
 
 impl Live {
@@ -59,11 +61,15 @@ impl Live {
             stop.cancelled().await;
             closing.close();
         });
+        let (way, whither) = match &settings.queue {
+            None => (Way::Api, settings.header.url.clone()),
+            Some(target) => (Way::Queue, format!("queue {}", target.queue)),
+        };
         let title = format!(
-            "cio loadtest, {phase}: {} at {}",
-            settings.header.site_id, settings.header.url
+            "cio loadtest, {phase}: {} at {whither}",
+            settings.header.site_id
         );
-        let view = View::new(title, settings.profile.max_users);
+        let view = View::new(title, way, settings.profile.max_users);
         Some(Self { screen, view })
     }
 
@@ -87,9 +93,10 @@ impl Drop for Live {
 }
 
 impl View {
-    fn new(title: String, max_users: usize) -> Self {
+    fn new(title: String, way: Way, max_users: usize) -> Self {
         Self {
             title,
+            way,
             max_users,
             length: Duration::ZERO,
             elapsed: Duration::ZERO,
@@ -107,19 +114,27 @@ impl View {
     fn look(&mut self, tick: &Tick<'_>) {
         self.rates = self.meter.read(tick);
         let (now, before) = (tick.numbers, &self.numbers);
-        let p95 = |pairs: [_; 2]| percentile_since(&pairs, 95.0);
+        let p95 = |pairs: &[_]| percentile_since(pairs, 95.0);
         let second = Second {
             at: tick.elapsed.as_secs_f64(),
             offered: tick.offered,
             achieved: self.rates.iterations,
-            from_send: p95([
-                (&now.identify.from_send, &before.identify.from_send),
-                (&now.track.from_send, &before.track.from_send),
-            ]),
-            from_schedule: p95([
-                (&now.identify.from_schedule, &before.identify.from_schedule),
-                (&now.track.from_schedule, &before.track.from_schedule),
-            ]),
+            latency: match self.way {
+                Way::Api => [
+                    p95(&[
+                        (&now.identify.from_send, &before.identify.from_send),
+                        (&now.track.from_send, &before.track.from_send),
+                    ]),
+                    p95(&[
+                        (&now.identify.from_schedule, &before.identify.from_schedule),
+                        (&now.track.from_schedule, &before.track.from_schedule),
+                    ]),
+                ],
+                Way::Queue => [
+                    p95(&[(&now.enqueue, &before.enqueue)]),
+                    p95(&[(&now.lag, &before.lag)]),
+                ],
+            },
         };
         if self.seconds.len() == SECONDS {
             self.seconds.pop_front();

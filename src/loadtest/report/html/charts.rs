@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::chart::{Chart, Layer, Shape};
 use super::scale::Scale;
 use super::text::{latency_tick, plain, time_tick};
-use crate::loadtest::report::document::Report;
+use crate::loadtest::report::curves::{self, Curve};
+use crate::loadtest::report::document::{Report, Way};
 use crate::loadtest::report::numbers::real;
 use crate::loadtest::series::{Percentiles, Point};
 
@@ -17,17 +18,18 @@ const THROTTLED: u16 = 429;
 
 /// All of them.
 pub(super) fn all(report: &Report) -> String {
-    let points = &report.series;
-    let (low, high) = latency_bounds(points);
-    let latency = |title, path, of| percentiles(report, title, path, of, (low, high));
+    let curves = curves::of(report.way);
+    let bounds = latency_bounds(&report.series, &curves);
+    let [first, second] = &curves;
     let charts = [
         rate(report),
-        answers(report),
-        latency("Latency from send", "from_send", |it| it.from_send),
-        latency("Latency from schedule", "from_schedule", |it| {
-            it.from_schedule
-        }),
-        histogram(report),
+        match report.way {
+            Way::Api => answers(report),
+            Way::Queue => jobs(report),
+        },
+        percentiles(report, first, bounds),
+        percentiles(report, second, bounds),
+        histogram(report, &curves),
         users(report),
     ];
     let charts: String = charts.iter().map(Chart::html).collect();
@@ -100,7 +102,7 @@ fn rate(report: &Report) -> Chart {
     over_time(
         report,
         "Rate",
-        "iterations a second, each of two requests",
+        &format!("iterations a second, each of two {}", report.way.counted()),
         y,
         layers,
     )
@@ -143,6 +145,43 @@ fn answers(report: &Report) -> Chart {
     over_time(report, "Answers", "a second, by status", y, layers)
 }
 
+/// Through the queue no answer is seen: what comes in, and what comes to its end.
+fn jobs(report: &Report) -> Chart {
+    let points = &report.series;
+    let layer = |name: &str, colour, path: &str, shape| Layer {
+        name: name.to_owned(),
+        colour,
+        of: Some((path.to_owned(), "/s")),
+        shape,
+    };
+    let (added, ended) = (
+        |it: &Point| per_second(it.requests, it),
+        |it: &Point| per_second(it.answered, it),
+    );
+    let bars = points
+        .iter()
+        .map(|it| (it.from_s, it.until_s, 0.0, ended(it)));
+    let dashes = points.iter().map(|it| Some((middle(it), added(it))));
+    let layers = vec![
+        layer("ended", "ok", "answered", Shape::Bars(bars.collect())),
+        layer(
+            "added",
+            "ideal",
+            "requests",
+            Shape::Dashes(dashes.collect()),
+        ),
+    ];
+    let most = points.iter().map(|it| added(it).max(ended(it)));
+    let y = Scale::linear(most.fold(0.0, f64::max));
+    over_time(
+        report,
+        "Jobs",
+        "a second, into the queue and to their end",
+        y,
+        layers,
+    )
+}
+
 /// Each status with a colour: that of its hundred, darker for the second one.
 fn colours(statuses: &BTreeMap<u16, u64>) -> Vec<(u16, &'static str)> {
     let mut used = BTreeSet::new();
@@ -167,13 +206,7 @@ fn colours(statuses: &BTreeMap<u16, u64>) -> Vec<(u16, &'static str)> {
         .collect()
 }
 
-fn percentiles(
-    report: &Report,
-    title: &'static str,
-    path: &str,
-    of: fn(&Point) -> Option<Percentiles>,
-    (low, high): (f64, f64),
-) -> Chart {
+fn percentiles(report: &Report, curve: &Curve, (low, high): (f64, f64)) -> Chart {
     let layer = |name: &str, value: fn(Percentiles) -> f64| Layer {
         name: name.to_owned(),
         colour: match name {
@@ -181,12 +214,12 @@ fn percentiles(
             "p95" => "p95",
             _ => "p99",
         },
-        of: Some((format!("{path}.{name}"), "ms")),
+        of: Some((format!("{}.{name}", curve.path), "ms")),
         shape: Shape::Line(
             report
                 .series
                 .iter()
-                .map(|it| Some((middle(it), value(of(it)?))))
+                .map(|it| Some((middle(it), value((curve.in_point)(it)?))))
                 .collect(),
         ),
     };
@@ -196,26 +229,22 @@ fn percentiles(
         layer("p50", |it| it.p50),
     ];
     let y = axis(low, high);
-    let what = match path {
-        "from_send" => "the request alone",
-        _ => "from when it was due",
-    };
     let note = if y.is_logarithmic() {
-        format!("{what}, log scale")
+        format!("{}, log scale", curve.note)
     } else {
-        what.to_owned()
+        curve.note.to_owned()
     };
     Chart {
         y_label: latency_tick,
-        ..over_time(report, title, &note, y, layers)
+        ..over_time(report, curve.title, &note, y, layers)
     }
 }
 
 /// The smallest and the largest latency that is drawn: both plots share their axis.
-fn latency_bounds(points: &[Point]) -> (f64, f64) {
+fn latency_bounds(points: &[Point], curves: &[Curve; 2]) -> (f64, f64) {
     let both = points
         .iter()
-        .flat_map(|it| [it.from_send, it.from_schedule])
+        .flat_map(|it| curves.each_ref().map(|curve| (curve.in_point)(it)))
         .flatten();
     let (low, high) = both.fold((f64::INFINITY, 0.0_f64), |(low, high), it| {
         (low.min(it.p50), high.max(it.p99))
@@ -231,7 +260,7 @@ fn axis(low: f64, high: f64) -> Scale {
     }
 }
 
-fn histogram(report: &Report) -> Chart {
+fn histogram(report: &Report, [first, second]: &[Curve; 2]) -> Chart {
     let bins = &report.histogram;
     let (least, most) = (
         bins.iter()
@@ -243,7 +272,7 @@ fn histogram(report: &Report) -> Chart {
     let x = Scale::logarithmic(least.min(most).max(0.001), most);
     let counts = || {
         bins.iter()
-            .flat_map(|it| [it.from_send, it.from_schedule])
+            .flat_map(|it| [(first.in_bin)(it), (second.in_bin)(it)])
             .map(real)
     };
     let (high, rare) = (
@@ -259,32 +288,33 @@ fn histogram(report: &Report) -> Chart {
     };
     let bars = bins
         .iter()
-        .map(|it| (it.above_ms, it.to_ms, y.low(), real(it.from_send)));
+        .map(|it| (it.above_ms, it.to_ms, y.low(), real((first.in_bin)(it))));
     let steps = bins
         .iter()
-        .map(|it| (it.above_ms, it.to_ms, real(it.from_schedule)));
+        .map(|it| (it.above_ms, it.to_ms, real((second.in_bin)(it))));
     let layer = |name: &str, colour, shape| Layer {
         name: name.to_owned(),
         colour,
         of: None,
         shape,
     };
+    let what = report.way.counted();
     let note = if y.is_logarithmic() {
-        "requests by latency, log scales"
+        format!("{what} by latency, log scales")
     } else {
-        "requests by latency"
+        format!("{what} by latency")
     };
     Chart {
         title: "Histogram",
-        note: note.to_owned(),
+        note,
         x,
         y,
         x_label: latency_tick,
         y_label: plain,
         over_time: false,
         layers: vec![
-            layer("from send", "p50", Shape::Bars(bars.collect())),
-            layer("from schedule", "p99", Shape::Steps(steps.collect())),
+            layer(first.name, "p50", Shape::Bars(bars.collect())),
+            layer(second.name, "p99", Shape::Steps(steps.collect())),
         ],
     }
 }

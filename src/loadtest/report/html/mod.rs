@@ -9,7 +9,7 @@ mod text;
 
 use std::fmt::Write;
 
-use self::tables::{comparison, details, latencies, statuses, thresholds, tiles};
+use self::tables::{comparison, details, ends, latencies, thresholds, tiles};
 use self::text::Escaped;
 use super::document::{Outcome, Report};
 
@@ -30,8 +30,8 @@ pub fn page(report: &Report) -> Result<String, serde_json::Error> {
     body.push_str(&comparison(report));
     body.push_str(&charts::all(report));
     body.push_str(&latencies(report));
-    let (answers, run) = (statuses(report), details(report));
-    body.push_str(&["<div class=\"pair\">\n", &answers, &run, "</div>\n"].concat());
+    let (ends, run) = (ends(report), details(report));
+    body.push_str(&["<div class=\"pair\">\n", &ends, &run, "</div>\n"].concat());
     Ok(format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
@@ -94,6 +94,31 @@ mod tests {
         });
         let page = page(&report).unwrap();
         assert!(page.contains("36 requests/s held for 8 s"), "{page}");
+    }
+
+    #[test]
+    fn a_run_through_the_queue_has_plots_of_jobs_and_no_word_of_answers() {
+        let page = page(&sample::queued()).unwrap();
+        let (shown, _) = page.split_once("<script").unwrap();
+        for words in [
+            "<h3>Jobs</h3>",
+            "<h3>Latency to enqueue</h3>",
+            "<h3>Latency to acceptance</h3>",
+            "<dt>Ended</dt><dd>18<small>90.00 % of the jobs",
+            "<td>not added, or failed for good</td><td class=\"n\">2</td>",
+            "1 jobs may create users again",
+        ] {
+            assert!(shown.contains(words), "{words}: {shown}");
+        }
+        for words in [
+            "429",
+            "Requests",
+            "two requests",
+            "from schedule",
+            "Answers",
+        ] {
+            assert!(!shown.contains(words), "{words}");
+        }
     }
 
     #[test]

@@ -4,28 +4,28 @@ use std::fmt::Write;
 
 use super::text::{Escaped, latency, percent, plain, time_tick};
 use crate::loadtest::report::compare::{Difference, Judgement};
-use crate::loadtest::report::document::{Adapted, CleanUp, Report, Trend};
+use crate::loadtest::report::curves;
+use crate::loadtest::report::document::{Adapted, CleanUp, Report, Trend, Way};
 use crate::loadtest::report::numbers::share;
 use crate::runtime::digits::thousands;
 
+/// The tiles that are to be 0.
+const ERRORS: &str = "Errors";
+const THROTTLED: &str = "Answered 429";
+const DROPPED: &str = "Dropped";
+
 /// What is read first.
 pub(super) fn tiles(report: &Report) -> String {
-    let (totals, all, profile) = (&report.totals, &report.latencies.all, &report.profile);
-    let beyond = |it: &Trend| format!("p50 {} · p99 {}", latency(it.p50), latency(it.p99));
-    let p95 = |name, it: &Trend| (name, latency(it.p95), beyond(it));
-    let [first, second] = match report.latencies.enqueue.zip(report.latencies.lag) {
-        Some((enqueue, lag)) => [
-            p95("p95 to enqueue", &enqueue),
-            p95("p95 to acceptance", &lag),
-        ],
-        None => [
-            p95("p95 from send", &all.from_send),
-            p95("p95 from schedule", &all.from_schedule),
-        ],
-    };
+    let (totals, profile) = (&report.totals, &report.profile);
+    let counted = report.way.counted();
+    let [first, second] = curves::of(report.way).map(|curve| {
+        let it = (curve.in_all)(&report.latencies);
+        let beyond = format!("p50 {} · p99 {}", latency(it.p50), latency(it.p99));
+        (format!("p95 {}", curve.name), latency(it.p95), beyond)
+    });
     let tiles = [
         (
-            "Iterations",
+            "Iterations".to_owned(),
             thousands(totals.completed),
             format!(
                 "of {} planned · {:.1}/s",
@@ -34,7 +34,7 @@ pub(super) fn tiles(report: &Report) -> String {
             ),
         ),
         (
-            "Requests",
+            capitalised(counted),
             thousands(totals.requests),
             format!(
                 "{:.1}/s · peak of the plan {}/s",
@@ -45,29 +45,39 @@ pub(super) fn tiles(report: &Report) -> String {
         first,
         second,
         (
-            "Errors",
+            ERRORS.to_owned(),
             thousands(totals.errors),
-            format!("{} of the requests", percent(totals.error_share)),
+            format!("{} of the {counted}", percent(totals.error_share)),
         ),
+        match report.way {
+            Way::Api => (
+                THROTTLED.to_owned(),
+                thousands(totals.throttled()),
+                format!("{} of the requests", percent(totals.throttled_share)),
+            ),
+            Way::Queue => (
+                "Ended".to_owned(),
+                thousands(totals.answered),
+                format!(
+                    "{} of the jobs",
+                    percent(share(totals.answered, totals.requests))
+                ),
+            ),
+        },
         (
-            "Answered 429",
-            thousands(totals.throttled()),
-            format!("{} of the requests", percent(totals.throttled_share)),
-        ),
-        (
-            "Dropped",
+            DROPPED.to_owned(),
             thousands(totals.dropped),
             format!("{} of the iterations", percent(totals.dropped_share)),
         ),
         (
-            "Users",
+            "Users".to_owned(),
             thousands(totals.users as u64),
             format!("of at most {}", profile.max_users),
         ),
     ];
     let mut html = String::new();
     for (name, value, note) in tiles {
-        let bad = matches!(name, "Errors" | "Answered 429" | "Dropped") && value != "0";
+        let bad = [ERRORS, THROTTLED, DROPPED].contains(&name.as_str()) && value != "0";
         let class = if bad { " class=\"bad\"" } else { "" };
         // Writing to a string cannot fail.
         writeln!(
@@ -77,6 +87,12 @@ pub(super) fn tiles(report: &Report) -> String {
         .unwrap_or_default();
     }
     format!("<dl class=\"tiles\">\n{html}</dl>\n")
+}
+
+fn capitalised(word: &str) -> String {
+    let mut letters = word.chars();
+    let first = letters.next().map(|it| it.to_ascii_uppercase());
+    first.into_iter().chain(letters).collect()
 }
 
 /// The thresholds with their values.
@@ -177,8 +193,16 @@ fn trend(name: &str, it: &Trend) -> String {
     format!("<tr><td>{name}</td>{cells}</tr>\n")
 }
 
+/// What became of what was sent.
+pub(super) fn ends(report: &Report) -> String {
+    match report.way {
+        Way::Api => statuses(report),
+        Way::Queue => jobs(report),
+    }
+}
+
 /// Answers by status.
-pub(super) fn statuses(report: &Report) -> String {
+fn statuses(report: &Report) -> String {
     let totals = &report.totals;
     let mut rows = String::new();
     let none = (totals.unanswered() > 0).then(|| ("no answer".to_owned(), totals.unanswered()));
@@ -196,6 +220,29 @@ pub(super) fn statuses(report: &Report) -> String {
         .unwrap_or_default();
     }
     section("Answers", &["status", "requests>", "share>"], &rows)
+}
+
+/// Through the queue no answer is seen: what became of the jobs.
+fn jobs(report: &Report) -> String {
+    let totals = &report.totals;
+    let doubtful = report.clean_up.map_or(0, |it| it.doubtful as u64);
+    let count = |it: Option<Trend>| it.map_or(0, |it| it.count);
+    let mut rows = String::new();
+    for (name, number) in [
+        ("added", count(report.latencies.enqueue)),
+        ("completed", count(report.latencies.lag)),
+        ("not added, or failed for good", totals.errors),
+        ("in doubt at the end", doubtful),
+    ] {
+        writeln!(
+            rows,
+            "<tr><td>{name}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>",
+            thousands(number),
+            percent(share(number, totals.requests))
+        )
+        .unwrap_or_default();
+    }
+    section("Jobs", &["", "jobs>", "share>"], &rows)
 }
 
 /// What was asked for, and what was left behind.
@@ -262,9 +309,13 @@ fn clean_up(it: Option<CleanUp>) -> String {
         it.created - it.failed.min(it.created),
         it.created
     );
-    match it.left {
+    let deleted = match it.left {
         None => format!("{deleted}; accepted, not verified"),
         Some(left) => format!("{deleted}; verified, {left} left"),
+    };
+    match it.doubtful {
+        0 => deleted,
+        jobs => format!("{deleted}; {jobs} jobs may create users again: run cio loadtest cleanup"),
     }
 }
 
