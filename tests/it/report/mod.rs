@@ -1,7 +1,7 @@
 //! What a load test leaves: its JSON against the simulator's counts, its page in a browser.
 
 mod browser;
-mod page;
+pub(crate) mod page;
 
 use serde_json::Value;
 use tempfile::TempDir;

@@ -65,12 +65,25 @@ async fn the_page_shows_its_plots_and_asks_nobody_for_anything() {
     let document: Value = serde_json::from_str(document).expect("JSON");
     assert_eq!(document, files.json("a.json"));
 
-    let probed = files.path("probed.html");
+    // Completed and scheduled; three statuses; three percentiles twice; users.
+    shows(
+        &page,
+        "Thresholds crossed",
+        ["Answers", "Latency from send", "Latency from schedule"],
+        12,
+    );
+}
+
+/// Opens `page`, wide and narrow: its `heading`, the three plots that depend on the way of the run, and so
+/// many values at the pointer.
+pub(crate) fn shows(page: &str, heading: &str, plots: [&str; 3], values: usize) {
+    let text = std::fs::read_to_string(page).expect("a page");
+    let probed = format!("{page}-probed.html");
     std::fs::write(&probed, text.replace("</body>", PROBE)).expect("a file");
     let backgrounds = [(1_200, false), (400, true)].map(|(width, dark)| {
         let found = measure(Path::new(&probed), width, dark);
-        assert_eq!(found["heading"], "Thresholds crossed");
-        check(&found, width);
+        assert_eq!(found["heading"], heading);
+        check(&found, width, plots, values);
         found["background"].clone()
     });
     assert_ne!(backgrounds[0], backgrounds[1]);
@@ -88,7 +101,7 @@ fn measure(page: &Path, width: u32, dark: bool) -> Value {
     serde_json::from_str(json).expect("JSON")
 }
 
-fn check(found: &Value, width: u32) {
+fn check(found: &Value, width: u32, [second, third, fourth]: [&str; 3], values: usize) {
     assert_eq!(
         (&found["width"], &found["overflow"]),
         (&json!(width), &json!(0)),
@@ -96,14 +109,7 @@ fn check(found: &Value, width: u32) {
     );
     let plots = found["plots"].as_array().expect("plots");
     let titles: Vec<_> = plots.iter().filter_map(|it| it["title"].as_str()).collect();
-    let expected = [
-        "Rate",
-        "Answers",
-        "Latency from send",
-        "Latency from schedule",
-        "Histogram",
-        "Users",
-    ];
+    let expected = ["Rate", second, third, fourth, "Histogram", "Users"];
     assert_eq!(titles, expected);
     for plot in plots {
         let number = |name: &str| plot[name].as_u64().unwrap_or(0);
@@ -119,9 +125,8 @@ fn check(found: &Value, width: u32) {
             "{plot}"
         );
     }
-    // Completed and scheduled; three statuses; three percentiles twice; users.
     let hover = found["hover"].as_array().expect("values");
-    assert_eq!(hover.len(), 12, "{found}");
+    assert_eq!(hover.len(), values, "{found}");
     assert!(
         hover
             .iter()
