@@ -10,7 +10,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { counts, fill } from './lib/backlog.mjs';
 import { limited, unlimited } from './lib/contestants.mjs';
-import { alive, folder, freePort, start, stop, stopAll } from './lib/processes.mjs';
+import { main } from './lib/main.mjs';
+import { alive, folder, freePort, start, stop } from './lib/processes.mjs';
 import { startRedis, startSimulator } from './lib/servers.mjs';
 
 const SHOWN = 25;
@@ -101,17 +102,9 @@ function report() {
   show('By function:', found.map(([share, where, name]) => [share, where === 'k' ? `${name} (kernel)` : name]));
 }
 
-for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143], ['SIGHUP', 129]]) {
-  process.on(signal, () => process.exit(code));
-}
-process.on('exit', stopAll);
-
-try {
+await main(async () => {
   const given = settings();
   await record(given);
   if (given.syscalls) console.log(readFileSync(tools.strace.output, 'utf8'));
   else report();
-} catch (error) {
-  console.error(`error: ${error.message}`);
-  process.exit(error instanceof TypeError ? 2 : 1);
-}
+});

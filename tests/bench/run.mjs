@@ -4,17 +4,17 @@
 //
 // CIO_BENCH_JOBS (60000) are the jobs of a run without limit, the other runs have theirs in proportion;
 // CIO_BENCH_ROUNDS (3); CIO_BENCH_BINARY (target/release/cio).
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join, relative, resolve } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { limited, unlimited } from './lib/contestants.mjs';
+import { leave, main, REPO } from './lib/main.mjs';
 import { measure } from './lib/measure.mjs';
-import { stop, stopAll } from './lib/processes.mjs';
-import { markdown, ratios, spread, summary, write } from './lib/report.mjs';
+import { stop } from './lib/processes.mjs';
+import { markdown, ratios, spread, summary } from './lib/report.mjs';
 import { startRedis, startSimulator } from './lib/servers.mjs';
 import { built, machine, wholeNumber } from './lib/settings.mjs';
 
-const REPO = resolve(import.meta.dirname, '../..');
 const JOBS = 60_000;
 const BATCH_JOBS = 200_000;
 /** The guide's worker without its limit is slow, and as sure of its figures with a sixth. */
@@ -97,30 +97,12 @@ function report(given, runs) {
   const packages = JSON.parse(readFileSync(join(import.meta.dirname, 'package.json'), 'utf8')).dependencies;
   const othersShare = spread(runs.map((run) => run.othersShare));
   const all = { settings: shown, machine: machine(), packages, othersShare, unlimited: free, limited: bound };
-  const path = join(REPO, 'target/bench/worker.json');
-  mkdirSync(join(path, '..'), { recursive: true });
   const json = { ...all, ratios: { unlimited: ratios(free), limited: ratios(bound) }, runs };
-  writeFileSync(path, `${JSON.stringify(json, null, 2)}\n`);
-  const text = markdown(all);
-  console.log(text);
-  console.error(`\nwritten: ${relative(process.cwd(), path)}`);
-  if (asked) {
-    write(join(REPO, 'docs/benchmarks.md'), 'make bench', text);
-    console.error('written: docs/benchmarks.md');
-  }
+  leave({ name: 'worker', heading: 'make bench', json, text: markdown(all), asked });
 }
 
-// The terminal's Ctrl-C reaches every process of the group, a plain `kill` only this one.
-for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143], ['SIGHUP', 129]]) {
-  process.on(signal, () => process.exit(code));
-}
-process.on('exit', stopAll);
-
-try {
+await main(async () => {
   const given = settings();
   built(given.binary);
   report(given, await runAll(given));
-} catch (error) {
-  console.error(`error: ${error.message}`);
-  process.exit(error instanceof TypeError ? 2 : 1);
-}
+});

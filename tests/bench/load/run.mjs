@@ -4,18 +4,17 @@
 //
 // CIO_BENCH_RATES (1000,2000,4000,8000,16000) in requests a second; CIO_BENCH_SECONDS (10) of a run; CIO_BENCH_ROUNDS (3);
 // CIO_BENCH_BINARY (target/release/cio).
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { join, relative, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { stop, stopAll } from '../lib/processes.mjs';
-import { spread, write } from '../lib/report.mjs';
+import { leave, main, REPO } from '../lib/main.mjs';
+import { stop } from '../lib/processes.mjs';
+import { spread } from '../lib/report.mjs';
 import { startSimulator } from '../lib/servers.mjs';
 import { built, machine, wholeNumber } from '../lib/settings.mjs';
 import { contestants } from './contestants.mjs';
 import { measure } from './measure.mjs';
 import { markdown, ratios, summary } from './report.mjs';
 
-const REPO = resolve(import.meta.dirname, '../../..');
 const RATES = '1000,2000,4000,8000,16000';
 const LATENCY_MS = 20;
 
@@ -72,29 +71,11 @@ function report(given, runs) {
     contestants: summary(names, runs, given.rates, given.rounds),
     compared: ratios(names, runs, given.rates),
   };
-  const path = join(REPO, 'target/bench/load.json');
-  mkdirSync(join(path, '..'), { recursive: true });
-  writeFileSync(path, `${JSON.stringify({ ...all, runs }, null, 2)}\n`);
-  const text = markdown(all);
-  console.log(text);
-  console.error(`\nwritten: ${relative(process.cwd(), path)}`);
-  if (asked) {
-    write(join(REPO, 'docs/benchmarks.md'), 'make bench, load', text);
-    console.error('written: docs/benchmarks.md');
-  }
+  leave({ name: 'load', heading: 'make bench, load', json: { ...all, runs }, text: markdown(all), asked });
 }
 
-// The terminal's Ctrl-C reaches every process of the group, a plain `kill` only this one.
-for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143], ['SIGHUP', 129]]) {
-  process.on(signal, () => process.exit(code));
-}
-process.on('exit', stopAll);
-
-try {
+await main(async () => {
   const given = settings();
   built(given.programs.binary);
   report(given, await runAll(given));
-} catch (error) {
-  console.error(`error: ${error.message}`);
-  process.exit(error instanceof TypeError ? 2 : 1);
-}
+});

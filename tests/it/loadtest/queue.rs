@@ -55,7 +55,10 @@ fn reported(report: &Value) {
         rows.filter_map(|it| it[field].as_u64()).sum()
     };
     let (series, bins) = (&report["series"], &report["histogram"]);
-    assert_eq!((sum(series, "requests"), sum(series, "answered")), (240, 240));
+    assert_eq!(
+        (sum(series, "requests"), sum(series, "answered")),
+        (240, 240)
+    );
     assert_eq!((sum(bins, "enqueue"), sum(bins, "lag")), (240, 240));
     let lags = series.as_array().into_iter().flatten();
     let lags: Vec<f64> = lags.filter_map(|it| it["lag"]["p50"].as_f64()).collect();

@@ -56,14 +56,18 @@ fn over_time(
     }
 }
 
-fn rate(report: &Report) -> Chart {
-    let points = &report.series;
-    let layer = |name: &str, colour, path: &str, shape| Layer {
+/// Counts of `path` in a point, a second.
+fn layer(name: &str, colour: &'static str, path: &str, shape: Shape) -> Layer {
+    Layer {
         name: name.to_owned(),
         colour,
         of: Some((path.to_owned(), "/s")),
         shape,
-    };
+    }
+}
+
+fn rate(report: &Report) -> Chart {
+    let points = &report.series;
     let done = |it: &Point| per_second(it.completed, it);
     let finished = |it: &Point| per_second(it.completed + it.dropped, it);
     let completed = points
@@ -111,33 +115,22 @@ fn rate(report: &Report) -> Chart {
 fn answers(report: &Report) -> Chart {
     let points = &report.series;
     let mut feet = vec![0.0; points.len()];
-    let mut layer = |name: String, colour, path: String, of: &dyn Fn(&Point) -> u64| {
+    let mut stacked = |name: &str, colour, path: &str, of: &dyn Fn(&Point) -> u64| {
         let bars = points.iter().zip(&mut feet).map(|(it, foot)| {
             let bar = (it.from_s, it.until_s, *foot, *foot + per_second(of(it), it));
             *foot = bar.3;
             bar
         });
-        let shape = Shape::Bars(bars.collect());
-        Layer {
-            name,
-            colour,
-            of: Some((path, "/s")),
-            shape,
-        }
+        layer(name, colour, path, Shape::Bars(bars.collect()))
     };
     let mut layers = Vec::new();
     for (status, colour) in colours(&report.totals.statuses) {
         let count = |it: &Point| it.statuses.get(&status).copied().unwrap_or(0);
-        layers.push(layer(
-            status.to_string(),
-            colour,
-            format!("statuses.{status}"),
-            &count,
-        ));
+        let path = format!("statuses.{status}");
+        layers.push(stacked(&status.to_string(), colour, &path, &count));
     }
     if report.totals.unanswered() > 0 {
-        let name = "no answer".to_owned();
-        layers.push(layer(name, "none", "unanswered".to_owned(), &|it| {
+        layers.push(stacked("no answer", "none", "unanswered", &|it| {
             it.unanswered
         }));
     }
@@ -148,12 +141,6 @@ fn answers(report: &Report) -> Chart {
 /// Through the queue no answer is seen: what comes in, and what comes to its end.
 fn jobs(report: &Report) -> Chart {
     let points = &report.series;
-    let layer = |name: &str, colour, path: &str, shape| Layer {
-        name: name.to_owned(),
-        colour,
-        of: Some((path.to_owned(), "/s")),
-        shape,
-    };
     let (added, ended) = (
         |it: &Point| per_second(it.requests, it),
         |it: &Point| per_second(it.answered, it),
