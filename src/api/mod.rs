@@ -10,6 +10,7 @@ mod manifest;
 pub mod pipeline;
 pub mod quantity;
 mod status;
+mod variables;
 mod worker;
 
 pub use crd::crd;
@@ -18,6 +19,7 @@ pub use pipeline::{
     CioPipeline, CioPipelineSpec, DeliveryMode, MetricSource, Region, WhenSaturated,
 };
 pub use status::CioPipelineStatus;
+pub use variables::{TAKEN, TAKEN_MESSAGE, Variable};
 pub use worker::{Amounts, PodTemplate, Resources, Sidecar, Worker};
 
 /// The longest `metadata.name`: `<name>-worker` and a pod's suffix still fit into a label.

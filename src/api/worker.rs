@@ -16,10 +16,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::quantity::quantity_schema;
+use super::variables::{TAKEN_MESSAGE, Variable, free_names, variables_schema};
 
 /// The worker container and its pod.
-#[derive(JsonSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(KubeSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new(free_names()).message(TAKEN_MESSAGE).field_path(".template.env")
+)]
 pub struct Worker {
     /// The image; empty means the operator's own. Any BullMQ worker can stand here: it runs with the
     /// image's own command, and finds the guide's variables in its environment.
@@ -86,6 +90,11 @@ pub struct PodTemplate {
     /// Annotations added to the pods. A change rolls them.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
+    /// Variables added to the worker container's: for example `OTEL_EXPORTER_OTLP_ENDPOINT`, or what a worker
+    /// image of your own reads. A change rolls the pods.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "variables_schema")]
+    pub env: Vec<Variable>,
     /// Labels a node must have.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub node_selector: BTreeMap<String, String>,

@@ -6,7 +6,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt};
 
-use crate::api::{CioPipeline, CioPipelineSpec, NAME_MAX};
+use crate::api::{CioPipeline, CioPipelineSpec, NAME_MAX, TAKEN_MESSAGE, Variable};
 
 /// What the operator itself brings to every pipeline.
 #[derive(Debug, Clone)]
@@ -95,7 +95,7 @@ pub fn validate(pipeline: &CioPipeline, settings: &Settings) -> Result<Validated
     })
 }
 
-fn rules(name: &str, spec: &CioPipelineSpec) -> [(bool, &'static str); 12] {
+fn rules(name: &str, spec: &CioPipelineSpec) -> [(bool, &'static str); 13] {
     let redis = &spec.queue.redis;
     let url = redis.url.as_deref();
     let cluster = url.is_some_and(|url| url.contains("-cluster://"));
@@ -150,6 +150,10 @@ fn rules(name: &str, spec: &CioPipelineSpec) -> [(bool, &'static str); 12] {
         (
             spec.sidecar.port == super::build::WORKER_METRICS_PORT,
             "spec.sidecar.port must not be 9101: the worker container serves its own metrics there",
+        ),
+        (
+            spec.worker.template.env.iter().any(Variable::is_taken),
+            TAKEN_MESSAGE,
         ),
     ]
 }

@@ -99,6 +99,9 @@ fn a_full_pipeline_renders_to_these_objects() {
     template:
       labels: {team: growth}
       annotations: {rolled: 'yes'}
+      env:
+      - {name: OTEL_EXPORTER_OTLP_ENDPOINT, value: 'http://collector:4318'}
+      - {name: TOKEN, valueFrom: {secretKeyRef: {name: own, key: token}}}
       nodeSelector: {disk: fast}
       tolerations: [{key: dedicated, operator: Exists}]
       priorityClassName: high
@@ -200,6 +203,10 @@ fn what_cannot_work_is_refused_with_the_remedy() {
         (
             format!("{{queue: {{{redis}}}, sidecar: {{port: 9101}}}}"),
             "9101",
+        ),
+        (
+            format!("{{queue: {{{redis}}}, worker: {{template: {{env: [{{name: REDIS_URL}}]}}}}}}"),
+            "set the field instead",
         ),
         (
             format!("{{queue: {{{redis}}}, autoscalling: {{}}}}"),

@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource, SecretKeySelector};
 use super::super::validate::Validated;
 use super::WORKER_METRICS_PORT;
 use super::container::{CREDENTIALS_DIR, REDIS_CA_FILE, REDIS_URL_FILE, SITE_ID_FILE};
+use crate::api::Variable;
 
 /// Seconds between the worker's own end of grace and the kubelet's SIGKILL.
 const GRACE_MARGIN: i64 = 5;
@@ -50,6 +51,7 @@ pub(super) fn worker(pipeline: &Validated) -> Vec<EnvVar> {
         plain("CIO_QUEUE_HEALTH_LOG", "false"),
         number("CIO_METRICS_PORT", WORKER_METRICS_PORT),
     ]);
+    env.extend(spec.worker.template.env.iter().map(added));
     env
 }
 
@@ -105,6 +107,14 @@ fn queue(pipeline: &Validated) -> Vec<EnvVar> {
     env
 }
 
+fn added(it: &Variable) -> EnvVar {
+    EnvVar {
+        name: it.name.clone(),
+        value: it.value.clone(),
+        value_from: it.value_from.clone(),
+    }
+}
+
 fn plain(name: &str, value: &str) -> EnvVar {
     EnvVar {
         name: name.to_owned(),
@@ -130,5 +140,28 @@ fn secret(name: &str, secret: &str, key: &str) -> EnvVar {
             secret_key_ref: Some(secret_key_ref),
             ..EnvVarSource::default()
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::test_support::{MINIMAL, settings};
+    use super::super::super::validate::validate;
+    use super::*;
+    use crate::api::{self, TAKEN};
+
+    #[test]
+    fn every_variable_that_the_operator_sets_is_taken_and_no_other() {
+        let one = "{url: 'redis://redis:6379'}";
+        let other = "{urlSecretRef: {name: a, key: b}, caSecretRef: {name: a, key: b}}";
+        let endpoint = "  workspace: {endpoint: 'http://c'}\n";
+        let all = [MINIMAL.to_owned(), MINIMAL.replace(one, other)].map(|manifest| {
+            let pipeline = api::parse(&format!("{manifest}{endpoint}")).unwrap();
+            worker(&validate(&pipeline, &settings()).unwrap())
+        });
+        let mut names: Vec<_> = all.into_iter().flatten().map(|it| it.name).collect();
+        names.sort();
+        names.dedup();
+        assert_eq!(names, TAKEN);
     }
 }

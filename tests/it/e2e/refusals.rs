@@ -60,6 +60,13 @@ fn the_api_server_refuses_an_invalid_resource_and_says_what_to_change() {
             "must be http:// or https://",
         ),
         (
+            "events",
+            format!(
+                "{{queue: {{{redis}}}, worker: {{template: {{env: [{{name: CIO_QUEUE, value: a}}]}}}}}}"
+            ),
+            "set the field instead",
+        ),
+        (
             long.as_str(),
             format!("{{queue: {{{redis}}}}}"),
             "at most 50 characters",
