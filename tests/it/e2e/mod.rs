@@ -20,3 +20,4 @@ mod scaling;
 mod security;
 mod status;
 mod support;
+mod upgrade;

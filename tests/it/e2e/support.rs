@@ -49,24 +49,29 @@ pub(super) fn installed() {
         let label = "pod-security.kubernetes.io/enforce=restricted";
         let arguments = ["label", "namespace", "cio-system", label, "--overwrite"];
         run("kubectl", &arguments);
-        run(
-            "helm",
-            &[
-                "upgrade",
-                "--install",
-                "cio",
-                "charts/cio-operator",
-                "--namespace",
-                "cio-system",
-                "--create-namespace",
-                "--set",
-                "image.tag=dev",
-                "--wait",
-                "--timeout",
-                "3m",
-            ],
-        );
+        install("charts/cio-operator");
     });
+}
+
+/// Installs this chart with the image that was built, or upgrades what is installed to it.
+pub(super) fn install(chart: &str) {
+    let release = [
+        "upgrade",
+        "--install",
+        "cio",
+        chart,
+        "--namespace",
+        "cio-system",
+    ];
+    let how = [
+        "--create-namespace",
+        "--set",
+        "image.tag=dev",
+        "--wait",
+        "--timeout",
+        "3m",
+    ];
+    run("helm", &[&release[..], &how].concat());
 }
 
 /// How many questions there were, and what those that failed were told.
