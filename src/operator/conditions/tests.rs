@@ -199,8 +199,7 @@ fn blind(case: &mut Case) {
     case.depth = Err(Unknown::DepthUnknown);
 }
 
-fn with_something_wrong() -> Situations {
-    let refused = Delivery::Refused(Refused::Credentials);
+fn with_pods_that_do_not_start() -> Situations {
     vec![
         (
             "a Secret is missing",
@@ -247,6 +246,12 @@ fn with_something_wrong() -> Situations {
             "TFFTT",
             "PodsReady",
         ),
+    ]
+}
+
+fn with_something_wrong() -> Situations {
+    let refused = Delivery::Refused(Refused::Credentials);
+    vec![
         (
             "a rollout is stuck",
             Case::with(stuck),
@@ -306,7 +311,12 @@ fn with_something_wrong() -> Situations {
 
 #[test]
 fn each_situation_has_its_picture_and_ready_agrees_with_it() {
-    for (what, case, expected, reason) in on_the_way().into_iter().chain(with_something_wrong()) {
+    let all = [
+        on_the_way(),
+        with_pods_that_do_not_start(),
+        with_something_wrong(),
+    ];
+    for (what, case, expected, reason) in all.into_iter().flatten() {
         let findings = case.findings();
         let letters: String = ["Ready", "Reconciling", "Stalled", "Degraded", "Available"]
             .map(|kind| case.find(kind).status.get(..1).unwrap_or_default())

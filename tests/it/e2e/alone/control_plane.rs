@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::super::support::{SOON, Stage, run, try_run, wait_for};
 
 const SYSTEM: &str = "cio-system";
-const JOBS: u64 = 2400;
+const JOBS: u64 = 1200;
 const LOAD: &str = "  workspace: {endpoint: 'http://simulator', rateLimit: {requestsPerSecond: 20}}
   delivery: {mode: Single}
   autoscaling: {minReplicas: 2, maxReplicas: 2}

@@ -23,8 +23,8 @@ fn a_failover_of_sentinel_loses_no_job_and_restarts_no_pod() {
     stage.wait("the replica follows", SOON, || {
         replica_says(&stage, &["role"]).contains("connected")
     });
-    let sentinels = Sentinels::start(&primary);
-    sentinels.wait_complete();
+    let _sentinels = Sentinels::start(&primary);
+    Sentinels::wait_complete();
 
     let addresses = PORTS.map(|port| format!("{NODE}:{port}")).join(",");
     let pipeline = format!(
@@ -57,7 +57,7 @@ fn a_failover_of_sentinel_loses_no_job_and_restarts_no_pod() {
         "--grace-period=0",
     ]);
     stage.wait("the replica is the primary", SOON, || {
-        sentinels.primary() == replica
+        Sentinels::primary() == replica
     });
     stage.wait("every job is delivered", SOON, || {
         finished(&stage, "completed") == JOBS
@@ -124,6 +124,7 @@ impl Sentinels {
             let path = folder.path().join(format!("{port}.conf"));
             let text = format!(
                 "port {port}\nbind {NODE} 127.0.0.1\nprotected-mode no\n\
+                 sentinel announce-ip {NODE}\n\
                  sentinel monitor events {primary} 6379 2\n\
                  sentinel down-after-milliseconds events 3000\n\
                  sentinel failover-timeout events 10000\n"
@@ -145,7 +146,7 @@ impl Sentinels {
     }
 
     /// Each knows the two others and the replica: without that there is no failover.
-    fn wait_complete(&self) {
+    fn wait_complete() {
         let complete = |port: &u16| {
             let about = Self::ask(*port, &["sentinel", "master", "events"]);
             let fields: Vec<_> = about.lines().collect();
@@ -163,8 +164,7 @@ impl Sentinels {
         );
     }
 
-    fn primary(&self) -> String {
-        assert_eq!(self.children.len(), PORTS.len());
+    fn primary() -> String {
         let address = ["sentinel", "get-master-addr-by-name", "events"];
         let answer = Self::ask(PORTS[0], &address);
         answer.lines().next().unwrap_or_default().to_owned()
