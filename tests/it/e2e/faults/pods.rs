@@ -73,12 +73,17 @@ fn a_quota_that_is_exceeded_is_named_and_once_it_is_raised_it_goes_on() {
     });
     sleep(Duration::from_secs(5));
     let before = version();
-    sleep(Duration::from_secs(30));
+    sleep(Duration::from_secs(15));
     assert_eq!(version(), before, "written though nothing changed");
     let raised = r#"{"spec":{"hard":{"pods":"10"}}}"#;
     stage.kubectl(&["patch", "quota", "few", "-p", raised]);
-    stage.wait_ready();
-    assert_eq!(stage.condition("Degraded").0, "False");
+    // The ReplicaSet's waits have doubled meanwhile.
+    stage.wait("the pipeline is ready", 2 * SOON, || {
+        stage.condition("Ready").0 == "True"
+    });
+    stage.wait("nothing is wrong", SOON, || {
+        stage.condition("Degraded").0 == "False"
+    });
 }
 
 #[test]
