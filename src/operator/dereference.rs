@@ -21,6 +21,7 @@ use serde::de::DeserializeOwned;
 use super::build::pod_monitor_resource;
 use super::caches::Caches;
 use super::caches::pods::Reachable;
+use super::conditions::Obstacle;
 use super::error::Error;
 use super::settled::Settled;
 use crate::adapter::circuit::{self, Delivery};
@@ -50,8 +51,8 @@ pub(super) struct Observed {
     pub(super) deployment: Option<Deployment>,
     pub(super) hpa: Option<HorizontalPodAutoscaler>,
     pub(super) pod_monitor: PodMonitor,
-    /// What a container that cannot start waits for.
-    pub(super) missing_secret: Option<String>,
+    /// What keeps a pod from starting.
+    pub(super) obstacle: Option<Obstacle>,
     /// The queue's depth, as a sidecar tells it.
     pub(super) depth: Result<reading::Reading, reading::Unknown>,
     /// What the workers say of Customer.io.
@@ -133,7 +134,7 @@ pub(super) async fn dereference(
     let Reachable {
         sidecars,
         workers,
-        missing_secret,
+        obstacle,
     } = caches.pods.of(&place.namespace, &pipeline.name_any());
     let (depth, delivery) = join!(
         reading::read_depth(sources.http, &sidecars, sources.clock.now()),
@@ -145,7 +146,7 @@ pub(super) async fn dereference(
         deployment,
         hpa,
         pod_monitor,
-        missing_secret,
+        obstacle,
         depth,
         delivery,
     })

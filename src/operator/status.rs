@@ -31,7 +31,7 @@ pub(super) fn compute(
         spec: &pipeline.spec,
         deployment: &applied.deployment,
         hpa: applied.hpa.as_ref(),
-        missing_secret: observed.missing_secret.as_deref(),
+        obstacle: observed.obstacle.as_ref(),
         depth: &observed.depth,
         delivery: &observed.delivery,
         before: &before.conditions,

@@ -6,11 +6,13 @@ set -euo pipefail
 # shellcheck source=tests/cluster/config.sh
 . "$HERE/config.sh"
 
-declare -A NAMES
+declare -A NAMES COMMANDS
 
 start() { # NAME COMMAND...
-  "${@:2}" >"$RUN/$1.log" 2>&1 &
+  "${@:2}" >>"$RUN/$1.log" 2>&1 &
   NAMES[$!]=$1
+  printf -v "COMMANDS[$1]" '%q ' "${@:2}"
+  echo $! >"$RUN/pids/$1"
 }
 
 # What components write to fixed places of a machine goes to folders of our own. The places are created where they are missing:
@@ -116,11 +118,18 @@ watch_components() {
     status=0
     wait -n -p ended || status=$?
     [ -n "${ended:-}" ] || die "no component is left"
-    echo "${NAMES[$ended]} ended with status $status" >>"$RUN/ended"
+    local name=${NAMES[$ended]}
+    # `component restart` asked for it.
+    if rm "$RUN/pids/$name.again" 2>/dev/null; then
+      eval "start $name ${COMMANDS[$name]}"
+      continue
+    fi
+    echo "$name ended with status $status" >>"$RUN/ended"
   done
 }
 
 main() {
+  mkdir -p "$RUN/pids"
   write_config
   own_folders
   own_sysctls

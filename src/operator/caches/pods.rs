@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::adapter::pods::{self, PIPELINE_LABEL};
 use crate::operator::build::MANAGED_BY_SELECTOR;
-use crate::operator::conditions::missing_secret;
+use crate::operator::conditions::{Obstacle, obstacle_of_pod};
 use crate::operator::scope::Scope;
 
 /// Pods in one page of a list: it bounds what is in memory untrimmed.
@@ -24,7 +24,7 @@ struct SeenPod {
     created: Option<Timestamp>,
     sidecar: Option<SocketAddr>,
     worker: Option<SocketAddr>,
-    missing_secret: Option<String>,
+    obstacle: Option<Obstacle>,
 }
 
 /// A pipeline: its namespace and its name.
@@ -46,8 +46,8 @@ pub(in crate::operator) struct Reachable {
     pub(in crate::operator) sidecars: Vec<SocketAddr>,
     /// Where a worker of our own can be asked.
     pub(in crate::operator) workers: Vec<SocketAddr>,
-    /// What a container that cannot start waits for.
-    pub(in crate::operator) missing_secret: Option<String>,
+    /// What keeps a pod from starting.
+    pub(in crate::operator) obstacle: Option<Obstacle>,
 }
 
 impl PodIndex {
@@ -64,9 +64,11 @@ impl PodIndex {
         Reachable {
             sidecars: pods::oldest_first(sidecars),
             workers: of_pipeline.values().filter_map(|pod| pod.worker).collect(),
-            missing_secret: of_pipeline
+            obstacle: of_pipeline
                 .values()
-                .find_map(|pod| pod.missing_secret.clone()),
+                .filter_map(|pod| pod.obstacle.as_ref())
+                .min()
+                .cloned(),
         }
     }
 
@@ -135,7 +137,7 @@ fn insert(pods: &mut Pods, pod: &Pod) {
         created: pods::created(pod),
         sidecar: pods::sidecar(pod),
         worker: pods::worker(pod),
-        missing_secret: missing_secret(pod),
+        obstacle: obstacle_of_pod(pod),
     };
     pods.entry(key).or_default().insert(name, seen);
 }

@@ -6,6 +6,7 @@
 
 mod delivering;
 mod limit;
+mod obstacle;
 mod pods;
 mod scaling;
 mod summary;
@@ -23,7 +24,8 @@ use crate::adapter::reading::{Reading, Unknown};
 use crate::api::CioPipelineSpec;
 
 pub(super) use limit::RATE_LIMITED;
-pub(super) use pods::{missing_secret, wanted_pods};
+pub(super) use obstacle::{Obstacle, of_pod as obstacle_of_pod};
+pub(super) use pods::wanted_pods;
 pub(super) use scaling::SCALING_ACTIVE;
 
 /// A condition before it has a time: type, status, reason, message.
@@ -57,8 +59,8 @@ pub(super) struct Situation<'a> {
     pub(super) spec: &'a CioPipelineSpec,
     pub(super) deployment: &'a Deployment,
     pub(super) hpa: Option<&'a HorizontalPodAutoscaler>,
-    /// What a container that cannot start waits for.
-    pub(super) missing_secret: Option<&'a str>,
+    /// What keeps a pod from starting.
+    pub(super) obstacle: Option<&'a Obstacle>,
     pub(super) depth: &'a Result<Reading, Unknown>,
     pub(super) delivery: &'a Delivery,
     /// The conditions as they were: some turn later than they turned before.
@@ -76,13 +78,17 @@ pub(super) fn judge(situation: &Situation<'_>) -> Vec<Finding> {
     if situation.spec.suspend {
         return suspended(situation.deployment);
     }
+    let refused = obstacle::of_deployment(situation.deployment);
+    let obstacle = situation.obstacle.into_iter().chain(&refused).min();
     let parts = summary::Parts {
         available: pods::available(
             situation.deployment,
             situation.spec.autoscaling.min_replicas,
+            obstacle.filter(|_| summary::was_available(situation)),
         ),
-        progressing: pods::progressing(situation.deployment),
+        progressing: pods::progressing(situation.deployment, obstacle),
         rolling: pods::is_rolling(situation.deployment),
+        obstacle: obstacle.cloned(),
         metrics: scaling::metrics_available(situation.depth, situation.hpa),
         delivering: delivering::delivering(situation.delivery, &situation.spec.workspace),
     };
@@ -118,7 +124,7 @@ fn suspended(deployment: &Deployment) -> Vec<Finding> {
         because("Stalled", "False", message),
         because("Degraded", "False", message),
         because("Available", "False", "there are no pods"),
-        pods::progressing(deployment),
+        pods::progressing(deployment, None),
         because("MetricsAvailable", "Unknown", "there is no pod to ask"),
         because(
             SCALING_ACTIVE,

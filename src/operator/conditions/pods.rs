@@ -1,9 +1,9 @@
-//! `Available`, `Progressing`, and what keeps a pod from starting.
+//! `Available` and `Progressing`.
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition};
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
 use super::Finding;
+use super::obstacle::Obstacle;
 
 /// No pod became ready for as long as the Deployment allows.
 pub(super) const STUCK: &str = "ProgressDeadlineExceeded";
@@ -20,7 +20,13 @@ pub(in crate::operator) fn wanted_pods(deployment: &Deployment) -> i32 {
 /// `Available`: are there enough ready pods? Enough is the minimum: while the HPA adds pods, the
 /// Deployment's own condition is False until the last of them is ready, and nothing is wrong.
 /// A rollout never takes a ready pod away before another one is ready, so that pods of any template count.
-pub(super) fn available(deployment: &Deployment, min_replicas: i32) -> Finding {
+///
+/// `lost` is what keeps a pod of a pipeline that was available from being ready.
+pub(super) fn available(
+    deployment: &Deployment,
+    min_replicas: i32,
+    lost: Option<&Obstacle>,
+) -> Finding {
     let status = deployment.status.clone().unwrap_or_default();
     let wanted = wanted_pods(deployment);
     let ready = status.ready_replicas.unwrap_or(0);
@@ -28,12 +34,13 @@ pub(super) fn available(deployment: &Deployment, min_replicas: i32) -> Finding {
     if ready >= wanted.min(min_replicas).max(1) {
         Finding::new("Available", "True", "MinimumReplicasAvailable", message)
     } else {
+        let message = because(message, lost);
         Finding::new("Available", "False", "MinimumReplicasUnavailable", message)
     }
 }
 
 /// `Progressing`: is a rollout under way, and does it get on?
-pub(super) fn progressing(deployment: &Deployment) -> Finding {
+pub(super) fn progressing(deployment: &Deployment, obstacle: Option<&Obstacle>) -> Finding {
     let generation = deployment.metadata.generation;
     let status = deployment.status.clone().unwrap_or_default();
     let wanted = wanted_pods(deployment);
@@ -42,7 +49,7 @@ pub(super) fn progressing(deployment: &Deployment) -> Finding {
         .filter(|found| found.reason.as_deref() == Some(STUCK));
     if let Some(found) = stuck {
         let message = found.message.clone().unwrap_or_default();
-        return Finding::new("Progressing", "False", STUCK, message);
+        return Finding::new("Progressing", "False", STUCK, because(message, obstacle));
     }
     let complete = status.observed_generation >= generation
         && updated == wanted
@@ -55,12 +62,22 @@ pub(super) fn progressing(deployment: &Deployment) -> Finding {
             "every pod is up to date",
         )
     } else {
+        let message = format!("{updated} of {wanted} pods are up to date");
+        // A pod that starts is not ready, and that is no news.
+        let obstacle = obstacle.filter(|obstacle| !obstacle.cause.is_transient());
         Finding::new(
             "Progressing",
             "True",
             "RollingOut",
-            format!("{updated} of {wanted} pods are up to date"),
+            because(message, obstacle),
         )
+    }
+}
+
+fn because(message: String, obstacle: Option<&Obstacle>) -> String {
+    match obstacle {
+        Some(obstacle) => format!("{message}: {}", obstacle.message()),
+        None => message,
     }
 }
 
@@ -73,23 +90,8 @@ pub(super) fn is_rolling(deployment: &Deployment) -> bool {
         || status.updated_replicas.unwrap_or(0) < pods.min(wanted_pods(deployment))
 }
 
-/// A container that cannot start for want of something it names, such as a Secret.
-pub(in crate::operator) fn missing_secret(pod: &Pod) -> Option<String> {
-    let status = pod.status.as_ref()?;
-    let init = status.init_container_statuses.iter().flatten();
-    init.chain(status.container_statuses.iter().flatten())
-        .find_map(waits_for_config)
-}
-
-fn waits_for_config(container: &ContainerStatus) -> Option<String> {
-    let waiting = container.state.as_ref()?.waiting.as_ref()?;
-    let config = waiting.reason.as_deref() == Some("CreateContainerConfigError");
-    let message = waiting.message.clone().unwrap_or_default();
-    let about_a_secret = message.contains("secret") || message.contains("Secret");
-    (config && about_a_secret).then_some(message)
-}
-
-fn deployment_condition<'a>(
+/// A condition of the Deployment's own.
+pub(super) fn deployment_condition<'a>(
     deployment: &'a Deployment,
     kind: &str,
 ) -> Option<&'a DeploymentCondition> {

@@ -20,13 +20,30 @@ pub(super) fn metrics_available(
         return Finding::new("MetricsAvailable", "False", unknown.reason(), message);
     }
     match hpa.and_then(inactive) {
-        Some((reason, message)) => Finding::new("MetricsAvailable", "False", reason, message),
+        Some((reason, message)) => {
+            let message = format!(
+                "{message}; the number of pods is held{}",
+                where_to_look(&reason)
+            );
+            Finding::new("MetricsAvailable", "False", reason, message)
+        }
         None => Finding::new(
             "MetricsAvailable",
             "True",
             "DepthKnown",
             "the queue's depth is known and the HPA is active",
         ),
+    }
+}
+
+/// What serves the metric that the HPA does not get.
+fn where_to_look(reason: &str) -> &'static str {
+    match reason {
+        "FailedGetPodsMetric" | "FailedGetExternalMetric" => {
+            ": look at the adapter and at what `kubectl get apiservices` says of the metrics' groups"
+        }
+        "FailedGetResourceMetric" => ": look at metrics-server",
+        _ => "",
     }
 }
 

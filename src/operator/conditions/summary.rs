@@ -1,6 +1,7 @@
 //! `Ready`, `Reconciling`, `Stalled`, `Degraded`: the picture in four words.
 
 use super::delivering::CREDENTIALS_REFUSED;
+use super::obstacle::{Cause, Obstacle};
 use super::pods::STUCK;
 use super::{Finding, Situation};
 
@@ -14,14 +15,15 @@ pub(super) struct Parts {
     pub(super) progressing: Finding,
     /// Pods of an older template are there still.
     pub(super) rolling: bool,
+    pub(super) obstacle: Option<Obstacle>,
     pub(super) metrics: Finding,
     pub(super) delivering: Finding,
 }
 
 /// The four, `Ready` first.
 pub(super) fn summary(situation: &Situation<'_>, parts: &Parts) -> Vec<Finding> {
-    let ready = ready(situation, parts);
-    let stalled = stalled(&ready);
+    let ready = ready(parts);
+    let stalled = stalled(parts, &ready);
     let reconciling = reconciling(&ready, &stalled);
     let degraded = degraded(situation, parts, &ready);
     vec![ready, reconciling, stalled, degraded]
@@ -29,11 +31,9 @@ pub(super) fn summary(situation: &Situation<'_>, parts: &Parts) -> Vec<Finding> 
 
 /// What keeps jobs from being delivered, the most telling first. Unknown while a rollout is under
 /// way: the old pods deliver, and whether the new ones do is not known.
-fn ready(situation: &Situation<'_>, parts: &Parts) -> Finding {
-    if let Some(message) = situation.missing_secret {
-        let message =
-            format!("a pod cannot start: {message}; create the Secret or correct its name");
-        return Finding::new("Ready", "False", "SecretMissing", message);
+fn ready(parts: &Parts) -> Finding {
+    if let Some(obstacle) = parts.obstacle.as_ref().filter(|it| blocks(it, parts)) {
+        return Finding::new("Ready", "False", obstacle.reason(), obstacle.message());
     }
     // Only the user can mend it. While Customer.io does not answer there is nothing to mend here:
     // `Delivering` says so.
@@ -61,9 +61,22 @@ fn ready(situation: &Situation<'_>, parts: &Parts) -> Finding {
     Finding::new("Ready", "True", "PodsReady", message)
 }
 
+/// Whether an obstacle keeps the pipeline from being what the spec says. A rollout waits for pods
+/// that a quota has no room for; pods that only the HPA asked for are not missing.
+fn blocks(obstacle: &Obstacle, parts: &Parts) -> bool {
+    let unavailable = parts.available.status != "True";
+    match obstacle.cause {
+        cause if cause.is_certain() => true,
+        Cause::Unschedulable => unavailable,
+        Cause::Unready => false,
+        _ => unavailable || parts.rolling,
+    }
+}
+
 /// `Stalled`: nothing goes on until somebody acts. A Secret that is missing may be on its way.
-fn stalled(ready: &Finding) -> Finding {
-    if [CREDENTIALS_REFUSED, STUCK].contains(&ready.reason.as_str()) {
+fn stalled(parts: &Parts, ready: &Finding) -> Finding {
+    let stuck = ready.status == "False" && parts.progressing.reason == STUCK;
+    if stuck || ready.reason == CREDENTIALS_REFUSED {
         let (reason, message) = (ready.reason.clone(), ready.message.clone());
         return Finding::new("Stalled", "True", reason, message);
     }
@@ -84,16 +97,18 @@ fn reconciling(ready: &Finding, stalled: &Finding) -> Finding {
     Finding::new("Reconciling", "False", reason, message)
 }
 
+/// Enough pods were ready until some were lost.
+pub(super) fn was_available(situation: &Situation<'_>) -> bool {
+    let available = situation.was("Available");
+    let degraded = situation.was("Degraded");
+    available.is_some_and(|before| before.status == "True")
+        || degraded.is_some_and(|before| before.status == "True" && before.reason == UNAVAILABLE)
+}
+
 /// `Degraded`: something is wrong that a person should look at, whether jobs are delivered or not.
 /// Pods that start for the first time are not.
 fn degraded(situation: &Situation<'_>, parts: &Parts, ready: &Finding) -> Finding {
-    let was_available = situation
-        .was("Available")
-        .is_some_and(|before| before.status == "True");
-    let was_degraded = situation
-        .was("Degraded")
-        .is_some_and(|before| before.status == "True" && before.reason == UNAVAILABLE);
-    let fell = ready.reason == UNAVAILABLE && (was_available || was_degraded);
+    let fell = ready.reason == UNAVAILABLE && was_available(situation);
     let starting = ready.reason == UNAVAILABLE && !fell;
     let known = ready.status == "False" && ready.reason != UNAVAILABLE;
     let causes = [
@@ -101,11 +116,16 @@ fn degraded(situation: &Situation<'_>, parts: &Parts, ready: &Finding) -> Findin
         (&parts.delivering, parts.delivering.status == "False"),
         (&parts.metrics, parts.metrics.status == "False" && !starting),
     ];
-    match causes.into_iter().find(|(_, holds)| *holds) {
-        Some((cause, _)) => {
+    let cause = causes.into_iter().find(|(_, holds)| *holds);
+    match (cause, parts.obstacle.as_ref()) {
+        (Some((cause, _)), _) => {
             let (reason, message) = (cause.reason.clone(), cause.message.clone());
             Finding::new("Degraded", "True", reason, message)
         }
-        None => Finding::new("Degraded", "False", AS_EXPECTED, "nothing is wrong"),
+        // Enough pods run, and the HPA asked for more. Nodes may be on their way.
+        (None, Some(obstacle)) if !obstacle.cause.is_transient() => {
+            Finding::new("Degraded", "True", obstacle.reason(), obstacle.message())
+        }
+        (None, _) => Finding::new("Degraded", "False", AS_EXPECTED, "nothing is wrong"),
     }
 }

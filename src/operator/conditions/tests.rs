@@ -12,7 +12,7 @@ struct Case {
     spec: CioPipelineSpec,
     deployment: Value,
     scaling_active: (&'static str, &'static str),
-    missing_secret: Option<&'static str>,
+    obstacle: Option<Obstacle>,
     depth: Result<Reading, Unknown>,
     delivery: Delivery,
     before: Vec<Condition>,
@@ -30,7 +30,7 @@ impl Case {
                 },
             }),
             scaling_active: ("True", "ValidMetricFound"),
-            missing_secret: None,
+            obstacle: None,
             depth: Ok(reading(0, None)),
             delivery: Delivery::Unhindered,
             before: Vec::new(),
@@ -71,7 +71,7 @@ impl Case {
             spec: &self.spec,
             deployment: &deployment,
             hpa: Some(&hpa),
-            missing_secret: self.missing_secret,
+            obstacle: self.obstacle.as_ref(),
             depth: &self.depth,
             delivery: &self.delivery,
             before: &self.before,
@@ -176,22 +176,82 @@ fn on_the_way() -> Situations {
     ]
 }
 
+fn over_quota(case: &mut Case) {
+    case.deployment["status"]["conditions"] = json!([{
+        "type": "ReplicaFailure", "status": "True", "reason": "FailedCreate",
+        "message": "pods \"x\" is forbidden: exceeded quota: few",
+    }]);
+}
+
+/// A worker that waits for this reason.
+fn obstacle(reason: &str) -> Option<Obstacle> {
+    let state =
+        json!({"waiting": {"reason": reason, "message": "secret \"customerio\" not found"}});
+    let status = json!({
+        "name": "worker", "ready": false, "restartCount": 0, "image": "i", "imageID": "",
+        "state": state,
+    });
+    let pod = json!({"status": {"containerStatuses": [status]}});
+    obstacle_of_pod(&serde_json::from_value(pod).expect("a Pod"))
+}
+
 fn blind(case: &mut Case) {
     case.depth = Err(Unknown::DepthUnknown);
 }
 
-fn with_something_wrong() -> Situations {
-    let refused = Delivery::Refused(Refused::Credentials);
+fn with_pods_that_do_not_start() -> Situations {
     vec![
         (
             "a Secret is missing",
             Case::with(|case| {
                 counts(2, 0, 2, 2)(case);
-                case.missing_secret = Some("secret \"customerio\" not found");
+                case.obstacle = obstacle("CreateContainerConfigError");
             }),
             "FTFTF",
             "SecretMissing",
         ),
+        (
+            "an image is missing, and the old pods run",
+            Case::with(|case| {
+                counts(1, 2, 3, 2)(case);
+                case.obstacle = obstacle("ImagePullBackOff");
+            }),
+            "FTFTT",
+            "ImageUnavailable",
+        ),
+        (
+            "an image is missing for ten minutes",
+            Case::with(|case| {
+                stuck(case);
+                case.obstacle = obstacle("ImagePullBackOff");
+            }),
+            "FFTTF",
+            "ImageUnavailable",
+        ),
+        (
+            "a quota has no room for the minimum",
+            Case::with(|case| {
+                counts(1, 1, 1, 2)(case);
+                over_quota(case);
+            }),
+            "FTFTF",
+            "QuotaExceeded",
+        ),
+        (
+            "a quota has no room for what the HPA adds",
+            Case::with(|case| {
+                counts(2, 2, 2, 6)(case);
+                over_quota(case);
+            }),
+            "TFFTT",
+            "PodsReady",
+        ),
+    ]
+}
+
+fn with_something_wrong() -> Situations {
+    let refused = Delivery::Refused(Refused::Credentials);
+    vec![
         (
             "a rollout is stuck",
             Case::with(stuck),
@@ -251,7 +311,12 @@ fn with_something_wrong() -> Situations {
 
 #[test]
 fn each_situation_has_its_picture_and_ready_agrees_with_it() {
-    for (what, case, expected, reason) in on_the_way().into_iter().chain(with_something_wrong()) {
+    let all = [
+        on_the_way(),
+        with_pods_that_do_not_start(),
+        with_something_wrong(),
+    ];
+    for (what, case, expected, reason) in all.into_iter().flatten() {
         let findings = case.findings();
         let letters: String = ["Ready", "Reconciling", "Stalled", "Degraded", "Available"]
             .map(|kind| case.find(kind).status.get(..1).unwrap_or_default())
@@ -319,6 +384,18 @@ fn whatever_keeps_the_hpa_from_acting_is_said_but_not_that_it_rests() {
         let found = case.find("ScalingActive");
         assert_eq!((found.status, found.reason.as_str()), (status, reason));
     }
+    for (reason, words) in [
+        (
+            "FailedGetPodsMetric",
+            "number of pods is held: look at the adapter",
+        ),
+        ("FailedGetResourceMetric", "look at metrics-server"),
+        ("AmbiguousSelector", "number of pods is held"),
+    ] {
+        let case = Case::with(|case| case.scaling_active = ("False", reason));
+        let message = case.find("MetricsAvailable").message;
+        assert!(message.contains(words), "{message}");
+    }
     let unknown = Case::with(|case| case.depth = Err(Unknown::NoReadySidecar));
     let found = unknown.find("MetricsAvailable");
     assert_eq!(
@@ -329,18 +406,27 @@ fn whatever_keeps_the_hpa_from_acting_is_said_but_not_that_it_rests() {
 }
 
 #[test]
-fn a_secret_that_a_container_waits_for_is_named() {
-    let pod = |reason: &str, message: &str| {
-        let state = json!({"waiting": {"reason": reason, "message": message}});
-        let status = json!({"name": "worker", "ready": false, "restartCount": 0, "image": "", "imageID": "", "state": state});
-        let pod = json!({"status": {"containerStatuses": [status]}});
-        missing_secret(&serde_json::from_value(pod).expect("a Pod"))
-    };
-    let config = "CreateContainerConfigError";
-    let found = pod(config, "secret \"customerio\" not found");
-    assert_eq!(found.as_deref(), Some("secret \"customerio\" not found"));
-    assert_eq!(pod("ImagePullBackOff", "secret garden"), None);
-    assert_eq!(pod(config, "configmap \"x\" not found"), None);
+fn pods_that_were_lost_are_named() {
+    let state = json!({"running": {}});
+    let status = json!({
+        "name": "metrics", "ready": false, "restartCount": 0, "image": "i", "imageID": "",
+        "state": state,
+    });
+    let pod = json!({
+        "metadata": {"name": "events-worker-a"}, "status": {"initContainerStatuses": [status]},
+    });
+    let starts = Case::with(|case| {
+        counts(2, 1, 2, 2)(case);
+        case.obstacle = obstacle_of_pod(&serde_json::from_value(pod).expect("a Pod"));
+    });
+    assert_eq!(starts.find("Ready").message, "1 of 2 pods are ready");
+    let lost = starts.before("Available", "True", "MinimumReplicasAvailable");
+    for kind in ["Available", "Ready", "Degraded"] {
+        let found = lost.find(kind);
+        let named = "1 of 2 pods are ready: the container metrics of the pod events-worker-a";
+        assert!(found.message.starts_with(named), "{found:?}");
+        assert_eq!(found.reason, UNREADY);
+    }
 }
 
 #[test]

@@ -3,11 +3,13 @@
 //! Plain `cargo test` leaves these tests out, because they need a cluster:
 //! `make test-e2e` brings one up, installs the chart and runs them. Each has a namespace of its own.
 
+mod alone;
 mod availability;
 mod certificates;
 mod chart;
 mod credentials;
 mod doctor;
+mod faults;
 mod lifecycle;
 mod limit;
 mod monitoring;

@@ -1,0 +1,68 @@
+//! No adapter is there: the HPA keeps its replicas, and the pipeline says why.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use super::super::support::{SOON, Stage, run};
+
+const SYSTEM: &str = "cio-system";
+const DEPLOYMENT: &str = "deployment/cio-cio-operator-adapter";
+
+#[test]
+#[ignore = "needs a cluster: make test-e2e"]
+fn without_an_adapter_the_pods_stay_and_the_pipeline_says_so() {
+    let stage = Stage::new("no-adapter", &[]);
+    stage.pipeline(
+        "  workspace: {endpoint: 'http://simulator', rateLimit: {requestsPerSecond: 20}}
+  delivery: {mode: Single}
+  autoscaling:
+    behavior: {scaleUp: {stabilizationWindowSeconds: 0}, scaleDown: {stabilizationWindowSeconds: 0}}
+",
+    );
+    stage.wait_ready();
+    stage.produce(1900);
+    stage.wait("4 pods for 1,900 jobs", SOON, || stage.replicas() == 4);
+    scale(0);
+    stage.wait("MetricsAvailable=False", SOON, || {
+        stage.condition("MetricsAvailable").0 == "False"
+    });
+    let (_, reason, message) = stage.condition("MetricsAvailable");
+    println!("MetricsAvailable=False, {reason}: {message}");
+    assert_eq!(reason, "FailedGetPodsMetric");
+    for word in ["cio_queue_depth", "number of pods is held", "adapter"] {
+        assert!(message.contains(word), "{message}");
+    }
+    assert_eq!(stage.condition("Degraded").1, "FailedGetPodsMetric");
+    assert_eq!(stage.condition("Ready").0, "True", "jobs are delivered");
+    // 20 a second leave fewer than 4 pods' share after 20 s.
+    for second in 0..60 {
+        assert_eq!(stage.replicas(), 4, "after {second} s without an adapter");
+        sleep(Duration::from_secs(1));
+    }
+    let done = stage.finished("completed");
+    scale(2);
+    stage.wait("the HPA goes on by itself", SOON, || {
+        stage.condition("MetricsAvailable").0 == "True" && stage.replicas() < 4
+    });
+    assert!(stage.finished("completed") > done, "delivery went on");
+    assert_eq!(stage.condition("Degraded").0, "False");
+}
+
+fn scale(replicas: u32) {
+    let replicas = format!("--replicas={replicas}");
+    run(
+        "kubectl",
+        &["-n", SYSTEM, "scale", DEPLOYMENT, &replicas, "--timeout=2m"],
+    );
+    run(
+        "kubectl",
+        &[
+            "-n",
+            SYSTEM,
+            "rollout",
+            "status",
+            DEPLOYMENT,
+            "--timeout=2m",
+        ],
+    );
+}

@@ -1,0 +1,6 @@
+//! What disturbs the whole cluster, or counts how fast it is: `tests/e2e` runs these one at a time,
+//! after all others.
+
+mod adapter;
+mod control_plane;
+mod hundred;

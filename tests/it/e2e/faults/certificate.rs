@@ -1,0 +1,73 @@
+//! The adapter's certificate has expired, as after months without an operator.
+
+use std::sync::atomic::AtomicBool;
+use std::thread::{scope, sleep};
+use std::time::Duration;
+
+use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+use serde_json::json;
+
+use super::super::support::{Ends, SOON, Stage, adapter_alone, run, try_run};
+
+const SYSTEM: &str = "cio-system";
+const SECRET: &str = "cio-cio-operator-adapter-serving";
+
+#[test]
+#[ignore = "needs a cluster: make test-e2e"]
+fn an_expired_certificate_is_replaced_at_once_and_fails_no_question() {
+    let stage = Stage::new("expired", &[]);
+    stage.pipeline("  workspace: {endpoint: 'http://simulator'}\n");
+    stage.wait_ready();
+    stage.wait("the metric", SOON, || {
+        stage.condition("MetricsAvailable").0 == "True"
+    });
+    let _alone = adapter_alone();
+    let (certificate, key) = expired();
+    let done = AtomicBool::new(false);
+    let asked = scope(|scope| {
+        let asker = scope.spawn(|| stage.ask_until(&done));
+        let ends = Ends(&done);
+        let patch = json!({"stringData": {"tls.crt": certificate, "tls.key": key}}).to_string();
+        run(
+            "kubectl",
+            &["-n", SYSTEM, "patch", "secret", SECRET, "-p", &patch],
+        );
+        stage.wait("another certificate", Duration::from_mins(1), || {
+            let now = stored();
+            now != certificate && is_valid(&now)
+        });
+        // A kubelet brings it to the adapters within two minutes.
+        sleep(Duration::from_mins(2));
+        drop(ends);
+        asker.join().expect("the asker ends")
+    });
+    println!("{} questions, {} failed", asked.count, asked.failed.len());
+    assert!(asked.count > 100, "only {} questions", asked.count);
+    assert_eq!(asked.failed, Vec::<String>::new());
+    assert_eq!(stage.condition("MetricsAvailable").0, "True");
+}
+
+fn expired() -> (String, String) {
+    let names = ["cio-cio-operator-adapter.cio-system.svc".to_owned()];
+    let mut params = CertificateParams::new(names).expect("a name");
+    params.not_before = date_time_ymd(2020, 1, 1);
+    params.not_after = date_time_ymd(2020, 4, 1);
+    let key = KeyPair::generate().expect("a key");
+    let certificate = params.self_signed(&key).expect("a certificate");
+    (certificate.pem(), key.serialize_pem())
+}
+
+fn stored() -> String {
+    let path = r"jsonpath={.data.tls\.crt}";
+    let encoded = run(
+        "kubectl",
+        &["-n", SYSTEM, "get", "secret", SECRET, "-o", path],
+    );
+    let decoded = try_run("base64", &["-d"], Some(&encoded));
+    String::from_utf8_lossy(&decoded.stdout).into_owned()
+}
+
+fn is_valid(pem: &str) -> bool {
+    let check = ["x509", "-noout", "-checkend", "0"];
+    try_run("openssl", &check, Some(pem)).status.success()
+}
