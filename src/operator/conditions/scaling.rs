@@ -60,7 +60,26 @@ fn inactive(hpa: &HorizontalPodAutoscaler) -> Option<(String, String)> {
         .reason
         .clone()
         .filter(|reason| reason != "ScalingDisabled")?;
-    Some((reason, found.message.clone().unwrap_or_default()))
+    let said = found.message.as_deref().unwrap_or_default();
+    let message = remedy(&reason).map_or_else(|| said.to_owned(), |todo| format!("{said}; {todo}"));
+    Some((reason, message))
+}
+
+/// What to do when the API that the HPA asks for the depth goes on giving none. The usual reason is
+/// that it is somebody else's, which is never changed from here.
+fn remedy(reason: &str) -> Option<&'static str> {
+    match reason {
+        "FailedGetPodsMetric" => Some(
+            "should it stay so: cio doctor says whose custom.metrics.k8s.io is; its owner has to serve \
+             cio_queue_depth, or set spec.autoscaling.metricSource: External",
+        ),
+        "FailedGetExternalMetric" => Some(
+            "should it stay so: whoever owns external.metrics.k8s.io (kubectl get apiservice \
+             v1beta1.external.metrics.k8s.io) has to serve cio_queue_depth with the label pipeline, or \
+             set spec.autoscaling.metricSource: Pods",
+        ),
+        _ => None,
+    }
 }
 
 fn active(hpa: &HorizontalPodAutoscaler) -> Option<&HorizontalPodAutoscalerCondition> {

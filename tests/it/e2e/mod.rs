@@ -3,6 +3,7 @@
 //! Plain `cargo test` leaves these tests out, because they need a cluster:
 //! `make test-e2e` brings one up, installs the chart and runs them. Each has a namespace of its own.
 
+mod apiservices;
 mod availability;
 mod certificates;
 mod chart;
@@ -20,3 +21,4 @@ mod scaling;
 mod security;
 mod status;
 mod support;
+mod ways;

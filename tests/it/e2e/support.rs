@@ -40,34 +40,44 @@ pub(super) fn try_run(program: &str, arguments: &[&str], input: Option<&str>) ->
     child.wait_with_output().expect("it ends")
 }
 
+static INSTALLED: OnceLock<()> = OnceLock::new();
+
 /// Installs the chart, once for all tests.
 pub(super) fn installed() {
-    static INSTALLED: OnceLock<()> = OnceLock::new();
-    INSTALLED.get_or_init(|| {
-        // Whatever the chart installs has to run under the Pod Security Standard "restricted".
-        try_run("kubectl", &["create", "namespace", "cio-system"], None);
-        let label = "pod-security.kubernetes.io/enforce=restricted";
-        let arguments = ["label", "namespace", "cio-system", label, "--overwrite"];
-        run("kubectl", &arguments);
-        run(
-            "helm",
-            &[
-                "upgrade",
-                "--install",
-                "cio",
-                "charts/cio-operator",
-                "--namespace",
-                "cio-system",
-                "--create-namespace",
-                "--set",
-                "image.tag=dev",
-                "--wait",
-                "--timeout",
-                "3m",
-            ],
-        );
-    });
+    INSTALLED.get_or_init(|| install(&[]));
 }
+
+/// Installs the chart with these values, whatever was installed before; only for tests that run
+/// with no other beside them.
+pub(super) fn installed_as(values: &str) {
+    INSTALLED.get_or_init(|| ());
+    install(&["--set", values]);
+}
+
+fn install(arguments: &[&str]) {
+    // Whatever the chart installs has to run under the Pod Security Standard "restricted".
+    try_run("kubectl", &["create", "namespace", "cio-system"], None);
+    let label = "pod-security.kubernetes.io/enforce=restricted";
+    let labelled = ["label", "namespace", "cio-system", label, "--overwrite"];
+    run("kubectl", &labelled);
+    run("helm", &[&INSTALL[..], arguments].concat());
+}
+
+/// What the tests tell Helm.
+pub(super) const INSTALL: [&str; 12] = [
+    "upgrade",
+    "--install",
+    "cio",
+    "charts/cio-operator",
+    "--namespace",
+    "cio-system",
+    "--create-namespace",
+    "--set",
+    "image.tag=dev",
+    "--wait",
+    "--timeout",
+    "3m",
+];
 
 /// How many questions there were, and what those that failed were told.
 #[derive(Debug, Default)]
