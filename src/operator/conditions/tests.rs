@@ -319,6 +319,14 @@ fn whatever_keeps_the_hpa_from_acting_is_said_but_not_that_it_rests() {
         let found = case.find("ScalingActive");
         assert_eq!((found.status, found.reason.as_str()), (status, reason));
     }
+    for (reason, remedy) in [
+        ("FailedGetPodsMetric", "metricSource: External"),
+        ("FailedGetExternalMetric", "metricSource: Pods"),
+    ] {
+        let case = Case::with(|case| case.scaling_active = ("False", reason));
+        let message = case.find("MetricsAvailable").message;
+        assert!(message.contains(remedy), "{reason}: {message}");
+    }
     let unknown = Case::with(|case| case.depth = Err(Unknown::NoReadySidecar));
     let found = unknown.find("MetricsAvailable");
     assert_eq!(

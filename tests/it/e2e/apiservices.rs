@@ -73,7 +73,9 @@ fn the_pipeline_and_the_doctor_say_what_to_do() {
 }
 
 /// An `APIService` that the project has not made; gone with the value.
-pub(super) struct Foreign;
+pub(super) struct Foreign {
+    name: &'static str,
+}
 
 impl Foreign {
     /// One that points at Service prometheus-adapter in `namespace`, with this `metadata`.
@@ -96,7 +98,7 @@ impl Foreign {
         let created = try_run("kubectl", &["create", "-f", "-"], Some(&object.to_string()));
         let error = String::from_utf8_lossy(&created.stderr);
         assert!(created.status.success(), "{error}");
-        Self
+        Self { name: NAME }
     }
 
     /// The whole object as the API server shows it, once it has said whether it is available.
@@ -114,7 +116,7 @@ impl Foreign {
             &[
                 "get",
                 "apiservice",
-                NAME,
+                self.name,
                 "-o",
                 "json",
                 "--show-managed-fields",
@@ -125,6 +127,6 @@ impl Foreign {
 
 impl Drop for Foreign {
     fn drop(&mut self) {
-        try_run("kubectl", &["delete", "apiservice", NAME], None);
+        try_run("kubectl", &["delete", "apiservice", self.name], None);
     }
 }
