@@ -33,7 +33,7 @@ pub(super) async fn foreign_owner(
         if let Some(owner) = foreign(&found, us) {
             return Ok(Some(format!(
                 "APIService {name} belongs to {owner}, not to Service {}/{}: this adapter answers \
-                 nothing; remove the other one, or install with metricsApi.mode=none",
+                 nothing; remove the other one, or install with metricsApi.mode=prometheus-adapter or none",
                 us.namespace, us.name
             )));
         }

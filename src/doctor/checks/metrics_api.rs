@@ -80,7 +80,7 @@ fn foreign(facts: &Facts<'_>, name: &str, owner: &str) -> Check {
     let finding = format!("{name} belongs to another adapter, {owner}");
     let remedy = format!(
         "remove that adapter (kubectl get apiservice {name} -o yaml shows whose it is), or let it serve \
-         cio_queue_depth and install with --set metricsApi.mode=none"
+         cio_queue_depth and install with --set metricsApi.mode=prometheus-adapter (its rule comes along) or none"
     );
     match (facts.acting, facts.needed) {
         (Some(true), _) => Check::warning(

@@ -21,9 +21,10 @@ pub(super) fn metrics_available(
     }
     match hpa.and_then(inactive) {
         Some((reason, message)) => {
+            let remedy = remedy(&reason).map(|it| format!(": {it}"));
             let message = format!(
                 "{message}; the number of pods is held{}",
-                where_to_look(&reason)
+                remedy.unwrap_or_default()
             );
             Finding::new("MetricsAvailable", "False", reason, message)
         }
@@ -33,17 +34,6 @@ pub(super) fn metrics_available(
             "DepthKnown",
             "the queue's depth is known and the HPA is active",
         ),
-    }
-}
-
-/// What serves the metric that the HPA does not get.
-fn where_to_look(reason: &str) -> &'static str {
-    match reason {
-        "FailedGetPodsMetric" | "FailedGetExternalMetric" => {
-            ": look at the adapter and at what `kubectl get apiservices` says of the metrics' groups"
-        }
-        "FailedGetResourceMetric" => ": look at metrics-server",
-        _ => "",
     }
 }
 
@@ -78,6 +68,24 @@ fn inactive(hpa: &HorizontalPodAutoscaler) -> Option<(String, String)> {
         .clone()
         .filter(|reason| reason != "ScalingDisabled")?;
     Some((reason, found.message.clone().unwrap_or_default()))
+}
+
+/// What to do when an API that the HPA asks gives none. The usual reason why that lasts is that it is
+/// somebody else's, which is never changed from here.
+fn remedy(reason: &str) -> Option<&'static str> {
+    match reason {
+        "FailedGetPodsMetric" => Some(
+            "look at the adapter, and with cio doctor at whose custom.metrics.k8s.io is; its owner has to \
+             serve cio_queue_depth, or set spec.autoscaling.metricSource: External",
+        ),
+        "FailedGetExternalMetric" => Some(
+            "whoever owns external.metrics.k8s.io (kubectl get apiservice \
+             v1beta1.external.metrics.k8s.io) has to serve cio_queue_depth with the label pipeline, or \
+             set spec.autoscaling.metricSource: Pods",
+        ),
+        "FailedGetResourceMetric" => Some("look at metrics-server"),
+        _ => None,
+    }
 }
 
 fn active(hpa: &HorizontalPodAutoscaler) -> Option<&HorizontalPodAutoscalerCondition> {

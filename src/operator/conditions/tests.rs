@@ -385,16 +385,15 @@ fn whatever_keeps_the_hpa_from_acting_is_said_but_not_that_it_rests() {
         assert_eq!((found.status, found.reason.as_str()), (status, reason));
     }
     for (reason, words) in [
-        (
-            "FailedGetPodsMetric",
-            "number of pods is held: look at the adapter",
-        ),
+        ("FailedGetPodsMetric", "is held: look at the adapter"),
+        ("FailedGetPodsMetric", "metricSource: External"),
+        ("FailedGetExternalMetric", "metricSource: Pods"),
         ("FailedGetResourceMetric", "look at metrics-server"),
         ("AmbiguousSelector", "number of pods is held"),
     ] {
         let case = Case::with(|case| case.scaling_active = ("False", reason));
         let message = case.find("MetricsAvailable").message;
-        assert!(message.contains(words), "{message}");
+        assert!(message.contains(words), "{reason}: {message}");
     }
     let unknown = Case::with(|case| case.depth = Err(Unknown::NoReadySidecar));
     let found = unknown.find("MetricsAvailable");

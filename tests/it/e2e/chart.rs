@@ -106,9 +106,13 @@ fn with_cert_manager_the_operator_has_no_right_to_a_secret() {
 #[test]
 #[ignore = "needs helm: make test-e2e"]
 fn without_the_adapter_no_api_service_is_touched() {
-    let objects = template(&["--set", "metricsApi.mode=none"]);
-    assert!(objects.iter().all(|object| object["kind"] != "APIService"));
-    assert!(objects.iter().any(|object| object["kind"] == "Deployment"));
+    for mode in ["none", "prometheus-adapter"] {
+        let objects = template(&["--set", &format!("metricsApi.mode={mode}")]);
+        assert_eq!(of_kind(&objects, "APIService").count(), 0, "{mode}");
+        assert_eq!(of_kind(&objects, "Deployment").count(), 1, "{mode}");
+        let rules = usize::from(mode == "prometheus-adapter");
+        assert_eq!(of_kind(&objects, "ConfigMap").count(), rules, "{mode}");
+    }
 }
 
 #[test]

@@ -38,14 +38,14 @@ fn the_doctor_finds_a_ready_pipeline_well_and_its_missing_secret() {
     });
 }
 
-fn doctor(stage: &Stage) -> Vec<Value> {
+pub(super) fn doctor(stage: &Stage) -> Vec<Value> {
     let arguments = ["doctor", "events", "-n", &stage.namespace, "-o", "json"];
     let output = try_run(env!("CARGO_BIN_EXE_cio"), &arguments, None);
     let errors = String::from_utf8_lossy(&output.stderr);
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {errors}"))
 }
 
-fn find<'a>(checks: &'a [Value], name: &str) -> &'a Value {
+pub(super) fn find<'a>(checks: &'a [Value], name: &str) -> &'a Value {
     let found = checks.iter().find(|check| check["name"] == name);
     found.unwrap_or(&Value::Null)
 }

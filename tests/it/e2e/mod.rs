@@ -4,6 +4,7 @@
 //! `make test-e2e` brings one up, installs the chart and runs them. Each has a namespace of its own.
 
 mod alone;
+mod apiservices;
 mod availability;
 mod certificates;
 mod chart;
@@ -22,4 +23,4 @@ mod scaling;
 mod security;
 mod status;
 mod support;
-mod upgrade;
+mod ways;

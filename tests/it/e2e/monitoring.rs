@@ -65,6 +65,11 @@ pub(super) struct Prometheus {
 impl Prometheus {
     /// Scrapes `targets`, a list of `static_configs` in YAML's flow style, every second.
     pub(super) fn start(port: u16, targets: &str) -> Self {
+        Self::discovering(port, &format!("static_configs: {targets}"))
+    }
+
+    /// Scrapes what a service discovery finds, one line of YAML, every second.
+    pub(super) fn discovering(port: u16, discovery: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let rules = concat!(
             env!("CARGO_MANIFEST_DIR"),
@@ -72,7 +77,7 @@ impl Prometheus {
         );
         let config = format!(
             "global: {{scrape_interval: 1s}}\nrule_files: ['{rules}']\nscrape_configs:\n\
-             - job_name: pods\n  honor_labels: true\n  static_configs: {targets}\n"
+             - job_name: pods\n  honor_labels: true\n  {discovery}\n"
         );
         let file = folder.path().join("prometheus.yml");
         std::fs::write(&file, config).expect("written");

@@ -40,21 +40,37 @@ pub(super) fn try_run(program: &str, arguments: &[&str], input: Option<&str>) ->
     child.wait_with_output().expect("it ends")
 }
 
+/// This version's chart.
+pub(super) const CHART: &str = "charts/cio-operator";
+
+static INSTALLED: OnceLock<()> = OnceLock::new();
+
 /// Installs the chart, once for all tests.
 pub(super) fn installed() {
-    static INSTALLED: OnceLock<()> = OnceLock::new();
-    INSTALLED.get_or_init(|| {
-        // Whatever the chart installs has to run under the Pod Security Standard "restricted".
-        try_run("kubectl", &["create", "namespace", "cio-system"], None);
-        let label = "pod-security.kubernetes.io/enforce=restricted";
-        let arguments = ["label", "namespace", "cio-system", label, "--overwrite"];
-        run("kubectl", &arguments);
-        install("charts/cio-operator");
-    });
+    INSTALLED.get_or_init(|| install(CHART, &[]));
 }
 
-/// Installs this chart with the image that was built, or upgrades what is installed to it.
-pub(super) fn install(chart: &str) {
+/// Installs the chart with these values, whatever was installed before; only for tests that run
+/// with no other beside them.
+pub(super) fn installed_as(values: &str) {
+    INSTALLED.get_or_init(|| ());
+    install(CHART, &["--set", values]);
+}
+
+/// Installs a chart with the image that was built, or upgrades what is installed to it.
+pub(super) fn install(chart: &str, arguments: &[&str]) {
+    // Whatever the chart installs has to run under the Pod Security Standard "restricted".
+    try_run("kubectl", &["create", "namespace", "cio-system"], None);
+    let label = "pod-security.kubernetes.io/enforce=restricted";
+    let labelled = ["label", "namespace", "cio-system", label, "--overwrite"];
+    run("kubectl", &labelled);
+    let output = try_install(chart, arguments);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{chart} {arguments:?}: {error}");
+}
+
+/// The same, where Helm may refuse.
+pub(super) fn try_install(chart: &str, arguments: &[&str]) -> Output {
     let release = [
         "upgrade",
         "--install",
@@ -63,15 +79,8 @@ pub(super) fn install(chart: &str) {
         "--namespace",
         "cio-system",
     ];
-    let how = [
-        "--create-namespace",
-        "--set",
-        "image.tag=dev",
-        "--wait",
-        "--timeout",
-        "3m",
-    ];
-    run("helm", &[&release[..], &how].concat());
+    let how = ["--set", "image.tag=dev", "--wait", "--timeout", "3m"];
+    try_run("helm", &[&release[..], &how, arguments].concat(), None)
 }
 
 /// How many questions there were, and what those that failed were told.

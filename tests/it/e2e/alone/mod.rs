@@ -4,3 +4,4 @@
 mod adapter;
 mod control_plane;
 mod hundred;
+mod upgrade;

@@ -3,11 +3,10 @@
 
 use serde_json::Value;
 
-use super::support::{SOON, Stage, install, run, try_run};
+use super::super::support::{CHART, SOON, Stage, install, run, try_run};
 
 /// The first chart that was landed, as it was packaged.
 const FIRST: &str = "tests/it/e2e/charts/cio-operator-0.1.0-first.tgz";
-const CHART: &str = "charts/cio-operator";
 const JOBS: u64 = 3_000;
 
 /// 20 requests a second: the jobs last for longer than what happens to the chart.
@@ -31,7 +30,7 @@ fn an_upgrade_and_an_uninstall_leave_every_pod_at_work() {
             "--timeout=60s",
         ],
     );
-    install(FIRST);
+    install(FIRST, &[]);
     assert!(
         !knows_variables(),
         "the first CRD has no spec.worker.template.env"
@@ -42,7 +41,7 @@ fn an_upgrade_and_an_uninstall_leave_every_pod_at_work() {
     stage.produce(u32::try_from(JOBS).expect("it fits"));
     let pods = ready(&stage);
 
-    install(CHART);
+    install(CHART, &[]);
     assert!(knows_variables(), "the CRD was upgraded");
     stage.wait_ready();
     assert_eq!(ready(&stage), pods, "the upgrade replaced a pod");
@@ -55,7 +54,7 @@ fn an_upgrade_and_an_uninstall_leave_every_pod_at_work() {
     });
     assert_eq!(ready(&stage), pods, "the pods went with the chart");
 
-    install(CHART);
+    install(CHART, &[]);
     stage.wait_ready();
     assert_eq!(ready(&stage), pods, "the new installation replaced a pod");
     assert_eq!(
