@@ -25,6 +25,7 @@ use crate::api::CioPipelineSpec;
 pub(super) use limit::RATE_LIMITED;
 pub(super) use pods::{missing_secret, wanted_pods};
 pub(super) use scaling::SCALING_ACTIVE;
+pub(super) use summary::UNAVAILABLE;
 
 /// A condition before it has a time: type, status, reason, message.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,6 +4,7 @@ use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition};
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
 use super::Finding;
+use super::summary::UNAVAILABLE;
 
 /// No pod became ready for as long as the Deployment allows.
 pub(super) const STUCK: &str = "ProgressDeadlineExceeded";
@@ -28,7 +29,7 @@ pub(super) fn available(deployment: &Deployment, min_replicas: i32) -> Finding {
     if ready >= wanted.min(min_replicas).max(1) {
         Finding::new("Available", "True", "MinimumReplicasAvailable", message)
     } else {
-        Finding::new("Available", "False", "MinimumReplicasUnavailable", message)
+        Finding::new("Available", "False", UNAVAILABLE, message)
     }
 }
 

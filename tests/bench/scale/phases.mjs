@@ -11,8 +11,9 @@ import * as pipelines from './pipelines.mjs';
 // After this the phase is given up, and its figure is none.
 const APPEAR_LIMIT_S = 900;
 const RESTART_LIMIT_S = 240;
-// After the last pod is available the controllers have some words left to say.
-const SETTLE_S = 60;
+// After the last pod is available the controllers have some words left to say: it is quiet once nothing was written for so long.
+const SETTLED_S = 20;
+const SETTLE_LIMIT_S = 420;
 const TELL_S = 60;
 const QUESTIONS = 3000;
 const CHANGED = 20;
@@ -69,12 +70,25 @@ export async function appear(given) {
   return { ...figures, requests: await requests() };
 }
 
+/** Waits until our service accounts have written nothing for a while; how long that took, or none where they went on. */
+async function settle(given, processes) {
+  const since = performance.now();
+  for (;;) {
+    const from = mark(given.audit);
+    await wait(SETTLED_S, processes);
+    const seconds = (performance.now() - since) / 1000;
+    if (count(writes(given.audit, from, USERS)) === 0) return seconds - SETTLED_S;
+    if (seconds > SETTLE_LIMIT_S) return null;
+  }
+}
+
 /** Nothing happens: nothing may be written. */
 export async function quiet(given, { kwok, stub }) {
-  await wait(SETTLE_S, [kwok, stub]);
+  const settled = await settle(given, [kwok, stub]);
+  console.error(`  the last was said ${settled?.toFixed(0)} s after the pods were there`);
   const before = await reconciled();
   const figures = await during(given, async () => await wait(given.quietSeconds, [kwok, stub]));
-  return { ...figures, reconciles: (await reconciled()) - before };
+  return { ...figures, settled, reconciles: (await reconciled()) - before };
 }
 
 /** Questions as the HPA asks them. */
