@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help check test test-hpa test-limit test-soak soak test-e2e bench tools images release demo demo-clean clean setup sbom
+.PHONY: help check test test-hpa test-limit test-soak soak test-e2e bench bench-scale tools images release demo demo-clean clean setup sbom
 
 CARGO ?= cargo
 CLUSTER := tests/cluster/cluster
@@ -38,6 +38,9 @@ test: check test-limit test-soak test-hpa test-e2e ## everything
 bench: release ## the worker beside Node's, the load test beside k6 and oha; WRITE=1 puts the tables into docs/benchmarks.md
 	@tests/bench/bench $(if $(WRITE),--write)
 	@tests/bench/load/bench $(if $(WRITE),--write)
+
+bench-scale: images ## 1,000 pipelines on nodes that are not there (half an hour); CIO_BENCH_PIPELINES, CIO_BENCH_QUIET_SECONDS, WRITE=1
+	@tests/bench/scale/bench $(if $(WRITE),--write)
 
 tools: ## build a Kubernetes and Helm into .cluster/bin
 	@tests/cluster/tools

@@ -26,6 +26,7 @@ use super::run::Options;
 use super::scope::{Scope, scopes};
 use super::settled::Settled;
 use super::told::Told;
+use super::turns::Turns;
 use super::validate::Settings;
 use crate::adapter::reading;
 use crate::api::CioPipeline;
@@ -45,9 +46,9 @@ const PAGE: u32 = 200;
 /// Events that come within this span lead to one reconcile.
 const DEBOUNCE: Duration = Duration::from_millis(500);
 
-/// Status writes a second for nothing but a depth, over all pipelines, and as many again at once:
+/// Status writes a second for nothing but numbers, over all pipelines, and as many again at once:
 /// what a thousand queues in motion may cost the API server.
-const DEPTH_WRITES: Rate = Rate {
+const NUMBER_WRITES: Rate = Rate {
     per_second: 4.0,
     at_once: 20.0,
 };
@@ -79,7 +80,7 @@ pub(super) async fn run(
         client: leadership.fence(&client),
         settings: options.settings,
         metrics: Metrics::new(&options.registry)?,
-        depth_writes: Arc::new(Budget::new(DEPTH_WRITES, Instant::now())),
+        number_writes: Arc::new(Budget::new(NUMBER_WRITES, Instant::now())),
         leadership,
     };
     let mut controllers = Vec::new();
@@ -96,7 +97,7 @@ struct Shared {
     client: Client,
     settings: Settings,
     metrics: Metrics,
-    depth_writes: Arc<Budget>,
+    number_writes: Arc<Budget>,
     leadership: Leadership,
 }
 
@@ -155,11 +156,12 @@ fn context(shared: &Shared, caches: Caches) -> anyhow::Result<Context> {
         settled: Settled::default(),
         told: Told::default(),
         limits: Limits::default(),
+        turns: Turns::default(),
         http: HttpClient::new(ASKING).context("cannot read the system's certificates")?,
         clock: Clock::system(),
         settings: shared.settings.clone(),
         metrics: shared.metrics.clone(),
-        depth_writes: Arc::clone(&shared.depth_writes),
+        number_writes: Arc::clone(&shared.number_writes),
         failures: Mutex::new(HashMap::new()),
         leadership: shared.leadership.clone(),
     })

@@ -14,12 +14,13 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::DynamicObject;
 use kube::core::NamespaceResourceScope;
-use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Client, Resource, ResourceExt};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::build::pod_monitor_resource;
 use super::caches::Caches;
+use super::caches::kept::Kept;
 use super::caches::pods::Reachable;
 use super::conditions::Obstacle;
 use super::error::Error;
@@ -129,7 +130,7 @@ pub(super) async fn dereference(
         place.find(&caches.budgets, "PodDisruptionBudget"),
         place.find(&caches.deployments, "Deployment"),
         place.find(&caches.hpas, "HorizontalPodAutoscaler"),
-        place.pod_monitor(sources.settled.holds(pipeline)),
+        place.pod_monitor(sources.settled, pipeline),
     )?;
     let Reachable {
         sidecars,
@@ -160,16 +161,16 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    async fn find<K>(&self, cache: &Store<K>, what: &'static str) -> Result<Option<K>, Error>
+    async fn find<K>(&self, cache: &Kept<K>, what: &'static str) -> Result<Option<K>, Error>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
             + Clone
             + Debug
+            + Serialize
             + DeserializeOwned,
     {
-        let reference = ObjectRef::new(&self.name).within(&self.namespace);
-        match cache.get(&reference) {
-            Some(object) => Ok(Some(K::clone(&object))),
+        match cache.get(&self.namespace, &self.name) {
+            Some(object) => Ok(Some(object)),
             None => {
                 get(
                     Api::namespaced(self.client.clone(), &self.namespace),
@@ -181,17 +182,36 @@ impl Place<'_> {
         }
     }
 
-    /// The `PodMonitor`. In a cluster without that resource there is none either.
-    async fn pod_monitor(&self, settled: bool) -> Result<PodMonitor, Error> {
-        if settled {
+    /// The `PodMonitor`. In a cluster without that resource there is none either, and one answer
+    /// speaks for all pipelines.
+    async fn pod_monitor(
+        &self,
+        settled: &Settled,
+        pipeline: &CioPipeline,
+    ) -> Result<PodMonitor, Error> {
+        if settled.holds(pipeline) {
             return Ok(PodMonitor::Settled);
+        }
+        if settled.is_absent() {
+            return Ok(PodMonitor::Found(None));
         }
         let resource = pod_monitor_resource();
         let client = self.client.clone();
         let api = Api::<DynamicObject>::namespaced_with(client, &self.namespace, &resource);
-        get(api, &self.name, "PodMonitor")
-            .await
-            .map(|found| PodMonitor::Found(found.map(Box::new)))
+        match api.get(&self.name).await {
+            Ok(found) => Ok(PodMonitor::Found(Some(Box::new(found)))),
+            Err(kube::Error::Api(status)) if status.code == 404 => {
+                // Where there is the resource but not the object, the answer says so.
+                if status.reason != "NotFound" {
+                    settled.absent();
+                }
+                Ok(PodMonitor::Found(None))
+            }
+            Err(source) => Err(Error::Read {
+                what: "PodMonitor",
+                source,
+            }),
+        }
     }
 }
 

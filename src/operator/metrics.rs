@@ -105,6 +105,11 @@ impl Metrics {
         InFlight(self.in_flight.clone())
     }
 
+    /// How many reconciles are under way.
+    pub(super) fn in_flight(&self) -> i64 {
+        self.in_flight.get()
+    }
+
     /// When a pipeline is looked at again, if it is without an event.
     pub(super) fn next(&self, uid: String, after: Option<Duration>) {
         let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);

@@ -26,6 +26,7 @@ mod status;
 #[cfg(test)]
 mod test_support;
 mod told;
+mod turns;
 mod unchanged;
 mod validate;
 

@@ -24,6 +24,7 @@ use super::metrics::Metrics;
 use super::settled::Settled;
 use super::status::{self, News};
 use super::told::Told;
+use super::turns::Turns;
 use super::validate::{Refusal, Settings, validate};
 use crate::api::{CioPipeline, CioPipelineStatus};
 use crate::runtime::clock::Clock;
@@ -51,13 +52,14 @@ pub(super) struct Context {
     pub(super) settled: Settled,
     pub(super) told: Told,
     pub(super) limits: Limits,
+    pub(super) turns: Turns,
     pub(super) http: HttpClient,
     pub(super) clock: Clock,
     pub(super) settings: Settings,
     pub(super) recorder: Recorder,
     pub(super) metrics: Metrics,
-    /// Writes of a status in which only the depth is new.
-    pub(super) depth_writes: Arc<Budget>,
+    /// Writes of a status in which only numbers are new.
+    pub(super) number_writes: Arc<Budget>,
     /// Failures in a row, by uid; success clears one, and [`MOST_FAILING`] bounds them.
     pub(super) failures: Mutex<HashMap<String, u32>>,
     /// Whether this is the process that writes.
@@ -92,6 +94,13 @@ pub(super) async fn reconcile(
     }
     let started = Instant::now();
     let uid = guarded.meta().uid.clone().unwrap_or_default();
+    let under_way = context.metrics.in_flight();
+    if let Err(wait) = context
+        .turns
+        .take(&uid, guarded.meta().generation, under_way)
+    {
+        return Ok(Action::requeue(wait));
+    }
     let _in_flight = context.metrics.begin(&uid);
     let done = tokio::time::timeout(TIME_LIMIT, Box::pin(steps(&guarded, &context))).await;
     let outcome = done.unwrap_or_else(|_| Err(Error::TakeTooLong(TIME_LIMIT)));
@@ -232,8 +241,8 @@ async fn update_status(
     match status::worth_writing(before, after) {
         News::None => return Ok(()),
         // It is said at the next look.
-        News::Depth if !context.depth_writes.take(Instant::now()) => return Ok(()),
-        News::Depth | News::Picture => {}
+        News::Numbers if !context.number_writes.take(Instant::now()) => return Ok(()),
+        News::Numbers | News::Picture => {}
     }
     status::write(&context.client, pipeline.meta(), after).await?;
     context.told.wrote(pipeline, after);

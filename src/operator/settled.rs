@@ -11,6 +11,8 @@ use crate::api::CioPipeline;
 
 /// One that is wanted is looked at this often: somebody may have changed it.
 const LOOK_AGAIN: Duration = Duration::from_mins(10);
+/// For so long a cluster without the resource is not asked again.
+const ABSENT: Duration = Duration::from_secs(30);
 /// More pipelines than this are not remembered: they are looked at once more.
 const MOST: usize = 16_384;
 
@@ -21,9 +23,12 @@ struct Seen {
     at: Instant,
 }
 
-/// By the pipelines' uid.
+/// By the pipelines' uid; and when the cluster was last found to have no such resource at all.
 #[derive(Debug, Default)]
-pub(super) struct Settled(Mutex<HashMap<String, Seen>>);
+pub(super) struct Settled {
+    seen: Mutex<HashMap<String, Seen>>,
+    absent: Mutex<Option<Instant>>,
+}
 
 impl Settled {
     /// Whether there is nothing to look at.
@@ -50,9 +55,21 @@ impl Settled {
         seen.insert(pipeline.uid().unwrap_or_default(), now);
     }
 
+    /// Whether the cluster had no such resource a moment ago: then nobody has one.
+    pub(super) fn is_absent(&self) -> bool {
+        let absent = self.absent.lock().unwrap_or_else(PoisonError::into_inner);
+        absent.is_some_and(|at| at.elapsed() < ABSENT)
+    }
+
+    /// The cluster has no such resource.
+    pub(super) fn absent(&self) {
+        let mut absent = self.absent.lock().unwrap_or_else(PoisonError::into_inner);
+        *absent = Some(Instant::now());
+    }
+
     // A panic cannot leave the map half changed: every change is one insert or all of it.
     fn seen(&self) -> MutexGuard<'_, HashMap<String, Seen>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -74,5 +91,15 @@ mod tests {
             pipeline.metadata.generation = Some(9);
             assert!(!settled.holds(&pipeline));
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cluster_without_the_resource_is_asked_again_after_a_while() {
+        let settled = Settled::default();
+        assert!(!settled.is_absent());
+        settled.absent();
+        assert!(settled.is_absent());
+        tokio::time::advance(ABSENT).await;
+        assert!(!settled.is_absent());
     }
 }

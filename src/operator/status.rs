@@ -84,9 +84,11 @@ fn desired_replicas(hpa: &HorizontalPodAutoscaler) -> Option<i32> {
 pub(super) enum News {
     /// Nothing that is worth one.
     None,
-    /// That the queue became empty, or is no longer, or that it doubled or halved.
-    Depth,
-    /// Anything else: replicas, a condition, another generation.
+    /// Numbers, and words with numbers in them: pods come and go, or the queue became empty, or is
+    /// no longer, or doubled or halved. Also that the HPA has begun to act, as every HPA does
+    /// some seconds after it was made.
+    Numbers,
+    /// Anything else: a condition, another generation.
     Picture,
 }
 
@@ -107,11 +109,32 @@ pub(super) fn worth_writing(before: &CioPipelineStatus, after: &CioPipelineStatu
         }
         (before, after) => before.is_some() != after.is_some(),
     };
-    if moved { News::Depth } else { News::None }
+    if moved || numbers(before) != numbers(after) {
+        News::Numbers
+    } else {
+        News::None
+    }
+}
+
+/// The status without numbers, and without the words that have some in them.
+fn picture(status: &CioPipelineStatus) -> CioPipelineStatus {
+    let conditions = status
+        .conditions
+        .iter()
+        .filter(|it| it.type_ != conditions::SCALING_ACTIVE || it.status == "False");
+    let conditions = conditions.map(|condition| Condition {
+        message: String::new(),
+        ..condition.clone()
+    });
+    CioPipelineStatus {
+        observed_generation: status.observed_generation,
+        conditions: conditions.collect(),
+        ..CioPipelineStatus::default()
+    }
 }
 
 /// The status without what moves all the time.
-fn picture(status: &CioPipelineStatus) -> CioPipelineStatus {
+fn numbers(status: &CioPipelineStatus) -> CioPipelineStatus {
     let mut status = status.clone();
     status.queue_depth = None;
     let moving = status
@@ -147,14 +170,19 @@ pub(super) async fn write(
         })
 }
 
-/// `Ready`, if it reads differently than before: what an event should tell of.
+/// `Ready`, if it reads differently than before: what an event should tell of. That the pods of a
+/// new pipeline are not there yet is no news to whoever made it.
 pub(super) fn changed_ready<'a>(
     before: &CioPipelineStatus,
     after: &'a CioPipelineStatus,
 ) -> Option<&'a Condition> {
     let ready = |status: &'a CioPipelineStatus| ready_of(status);
     let after = ready(after)?;
-    let before = ready_of(before).map(|old| (old.status.as_str(), old.reason.as_str()));
+    let before = ready_of(before);
+    if before.is_none() && after.reason == conditions::UNAVAILABLE {
+        return None;
+    }
+    let before = before.map(|old| (old.status.as_str(), old.reason.as_str()));
     (before != Some((after.status.as_str(), after.reason.as_str()))).then_some(after)
 }
 
@@ -180,19 +208,19 @@ mod tests {
     #[test]
     fn depth_is_news_when_the_picture_changed() {
         let cases = [
-            (None, Some(0), News::Depth),
-            (Some(0), Some(1), News::Depth),
-            (Some(1), Some(0), News::Depth),
+            (None, Some(0), News::Numbers),
+            (Some(0), Some(1), News::Numbers),
+            (Some(1), Some(0), News::Numbers),
             (Some(1), Some(9), News::None),
             (Some(19), Some(1), News::None),
-            (Some(1), Some(20), News::Depth),
+            (Some(1), Some(20), News::Numbers),
             (Some(1000), Some(1100), News::None),
             (Some(1000), Some(1999), News::None),
-            (Some(1000), Some(2000), News::Depth),
-            (Some(1000), Some(500), News::Depth),
+            (Some(1000), Some(2000), News::Numbers),
+            (Some(1000), Some(500), News::Numbers),
             (Some(1000), Some(501), News::None),
             (Some(0), Some(0), News::None),
-            (Some(5), None, News::Depth),
+            (Some(5), None, News::Numbers),
             (Some(i64::MAX), Some(i64::MAX), News::None),
         ];
         for (before, after, expected) in cases {
@@ -217,18 +245,19 @@ mod tests {
             after
         };
         let limited = with("RateLimited", "True", "LimitReached", "79 of 80");
+        let waiting = with("ScalingActive", "Unknown", "AwaitingHpa", "");
         for (before, after, expected) in [
             (&before, before.clone(), News::None),
-            (&before, changed(|it| it.replicas = Some(3)), News::Picture),
+            (&before, changed(|it| it.replicas = Some(3)), News::Numbers),
             (
                 &before,
                 changed(|it| it.ready_replicas = Some(3)),
-                News::Picture,
+                News::Numbers,
             ),
             (
                 &before,
                 changed(|it| it.desired_replicas = Some(3)),
-                News::Picture,
+                News::Numbers,
             ),
             (
                 &before,
@@ -243,6 +272,16 @@ mod tests {
             (
                 &before,
                 with("Ready", "True", "PodsReady", "3 of 3"),
+                News::Numbers,
+            ),
+            (
+                &waiting,
+                with("ScalingActive", "True", "ValidMetricFound", ""),
+                News::Numbers,
+            ),
+            (
+                &waiting,
+                with("ScalingActive", "False", "FailedGetPodsMetric", ""),
                 News::Picture,
             ),
             (
@@ -262,6 +301,34 @@ mod tests {
             ),
         ] {
             assert_eq!(worth_writing(before, &after), expected, "{after:?}");
+        }
+    }
+
+    #[test]
+    fn an_event_tells_how_ready_reads_but_not_that_a_new_pipeline_starts() {
+        let with = |readings: &[(&'static str, &str)]| {
+            let findings = readings
+                .iter()
+                .map(|(status, reason)| Finding::new("Ready", status, *reason, ""));
+            let stamped =
+                conditions::stamp(findings.collect(), &[], Some(1), Timestamp::UNIX_EPOCH);
+            CioPipelineStatus {
+                conditions: stamped,
+                ..CioPipelineStatus::default()
+            }
+        };
+        let starting = with(&[("False", "MinimumReplicasUnavailable")]);
+        let missing = with(&[("False", "SecretMissing")]);
+        let ready = with(&[("True", "PodsReady")]);
+        for (before, after, expected) in [
+            (&with(&[]), &starting, false),
+            (&with(&[]), &missing, true),
+            (&starting, &ready, true),
+            (&ready, &ready, false),
+            (&ready, &starting, true),
+        ] {
+            let told = changed_ready(before, after).is_some();
+            assert_eq!(told, expected, "{before:?} → {after:?}");
         }
     }
 

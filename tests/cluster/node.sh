@@ -104,10 +104,11 @@ node() {
 }
 
 metrics_server() {
+  # shellcheck disable=SC2086 # several flags in one variable are meant
   start metrics-server "$BIN/metrics-server" --kubeconfig="$PKI/admin.kubeconfig" \
     --authentication-kubeconfig="$PKI/admin.kubeconfig" --authorization-kubeconfig="$PKI/admin.kubeconfig" \
     --kubelet-insecure-tls --kubelet-preferred-address-types=InternalIP --kubelet-request-timeout=5s --metric-resolution=10s \
-    --secure-port=10251 --cert-dir="$RUN/metrics-server"
+    --secure-port=10251 --cert-dir="$RUN/metrics-server" ${METRICS_SERVER_FLAGS:-}
   "$BIN/kubectl" --kubeconfig "$PKI/admin.kubeconfig" apply -f "$HERE/metrics-server.yaml"
 }
 

@@ -1,8 +1,12 @@
 //! Objects kept whole, less what nobody reads, and which of their changes are news.
+//!
+//! They are kept as JSON: as values of Rust, which have room for every field that may be set, a
+//! thousand pipelines' objects took four times the memory. A reconcile reads few, and seldom.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::marker::PhantomData;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use futures::stream::BoxStream;
 use futures::{StreamExt, future};
@@ -10,13 +14,13 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::Resource;
 use kube::core::NamespaceResourceScope;
-use kube::runtime::reflector::{self, Store};
 use kube::runtime::watcher::{self, Event};
-use kube::runtime::{WatchStreamExt, watcher as watch};
+use kube::runtime::{WatchStreamExt, watcher as follow};
+use kube::{Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::watch;
 
 use crate::operator::build::MANAGED_BY_SELECTOR;
 use crate::operator::scope::Scope;
@@ -27,9 +31,98 @@ const PAGE: u32 = 200;
 /// Changed objects, and errors of the watch, which is retried with backoff.
 pub(in crate::operator) type Triggers<K> = BoxStream<'static, Result<K, watcher::Error>>;
 
+/// Namespace and name.
+type Key = (String, String);
+type Objects = HashMap<Key, Box<[u8]>>;
+
+/// The objects of a kind. Written by the watch alone.
+#[derive(Debug)]
+pub(in crate::operator) struct Kept<K> {
+    objects: RwLock<Objects>,
+    listed: watch::Sender<bool>,
+    kind: PhantomData<fn() -> K>,
+}
+
+impl<K> Default for Kept<K> {
+    fn default() -> Self {
+        Self {
+            objects: RwLock::default(),
+            listed: watch::Sender::default(),
+            kind: PhantomData,
+        }
+    }
+}
+
+impl<K> Kept<K> {
+    /// How many there are.
+    pub(in crate::operator) fn len(&self) -> usize {
+        self.read().len()
+    }
+
+    /// Waits for the first complete list.
+    pub(super) async fn listed(&self) {
+        // The sender is ours: it lives as long as this wait.
+        self.listed
+            .subscribe()
+            .wait_for(|listed| *listed)
+            .await
+            .ok();
+    }
+
+    // A panic cannot leave the map half changed: every change is one insert, remove or assignment.
+    fn read(&self) -> RwLockReadGuard<'_, Objects> {
+        self.objects.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Objects> {
+        self.objects.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K: Resource + Serialize + DeserializeOwned> Kept<K> {
+    /// The object of that name, without its version.
+    pub(in crate::operator) fn get(&self, namespace: &str, name: &str) -> Option<K> {
+        let objects = self.read();
+        let json = objects.get(&(namespace.to_owned(), name.to_owned()))?;
+        // It was made from such a value; if it could not be read, the API server would be asked.
+        serde_json::from_slice(json).ok()
+    }
+
+    /// Takes an event in; the object, if it is news. After the watch began anew the same objects
+    /// come again, and are none.
+    pub(super) fn take(&self, event: Event<K>, listing: &mut Objects) -> Option<K> {
+        match event {
+            Event::Apply(object) => {
+                let (key, json) = (key(&object), json(&object));
+                let before = self.write().insert(key, json.clone());
+                (before != Some(json)).then_some(object)
+            }
+            Event::InitApply(object) => {
+                let (key, json) = (key(&object), json(&object));
+                let known = self.read().get(&key) == Some(&json);
+                listing.insert(key, json);
+                (!known).then_some(object)
+            }
+            Event::Delete(object) => {
+                self.write().remove(&key(&object));
+                Some(object)
+            }
+            Event::Init => {
+                listing.clear();
+                None
+            }
+            Event::InitDone => {
+                *self.write() = std::mem::take(listing);
+                self.listed.send_replace(true);
+                None
+            }
+        }
+    }
+}
+
 /// Keeps the objects of a kind that are ours, each after `trim`. A change of what `trim` leaves is
 /// news; any other is not.
-pub(super) fn keep<K>(scope: &Scope, trim: fn(&mut K)) -> (Store<K>, Triggers<K>)
+pub(super) fn keep<K>(scope: &Scope, trim: fn(&mut K)) -> (Arc<Kept<K>>, Triggers<K>)
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
         + Clone
@@ -40,68 +133,38 @@ where
         + Sync,
     K: 'static,
 {
-    let (reader, writer) = reflector::store();
+    let kept = Arc::new(Kept::default());
     let config = watcher::Config::default()
         .labels(MANAGED_BY_SELECTOR)
         .page_size(PAGE);
-    let mut news = News::default();
-    let events = watch(scope.api::<K>(), config)
+    let (into, mut listing) = (Arc::clone(&kept), Objects::new());
+    let events = follow(scope.api::<K>(), config)
         .default_backoff()
         .modify(move |object| {
             object.meta_mut().managed_fields = None;
             trim(object);
         })
-        .reflect(writer)
-        .filter_map(move |event| future::ready(news.of(event)));
-    (reader, events.boxed())
+        .filter_map(move |event| {
+            let news = match event {
+                Ok(event) => into.take(event, &mut listing).map(Ok),
+                Err(error) => Some(Err(error)),
+            };
+            future::ready(news)
+        });
+    (kept, events.boxed())
 }
 
-/// What was seen last of each object, by uid, as a hash.
-#[derive(Debug, Default)]
-struct News {
-    seen: HashMap<String, u64>,
+fn key<K: Resource>(object: &K) -> Key {
+    (object.namespace().unwrap_or_default(), object.name_any())
 }
 
-impl News {
-    /// The object of an event that is news. After the watch began anew the same objects come
-    /// again, and are none.
-    fn of<K: Resource + Serialize>(
-        &mut self,
-        event: Result<Event<K>, watcher::Error>,
-    ) -> Option<Result<K, watcher::Error>> {
-        match event {
-            Ok(Event::Apply(object) | Event::InitApply(object)) => {
-                let uid = object.meta().uid.clone().unwrap_or_default();
-                let hash = hash(&object);
-                let before = self.seen.insert(uid, hash);
-                (before != Some(hash)).then_some(Ok(object))
-            }
-            Ok(Event::Delete(object)) => {
-                let uid = object.meta().uid.as_deref().unwrap_or_default();
-                self.seen.remove(uid);
-                Some(Ok(object))
-            }
-            Ok(Event::Init) => {
-                // What was deleted while the watch was interrupted is forgotten; at the price of
-                // one look at each of the others.
-                self.seen.clear();
-                None
-            }
-            Ok(Event::InitDone) => None,
-            Err(error) => Some(Err(error)),
-        }
-    }
-}
-
-/// The hash of an object but for its version, which changes with what was trimmed too.
-fn hash<K: Resource + Serialize>(object: &K) -> u64 {
+/// The object but for its version, which changes with what was trimmed too.
+fn json<K: Resource + Serialize>(object: &K) -> Box<[u8]> {
     let mut value = serde_json::to_value(object).unwrap_or_default();
-    if let Some(metadata) = value.pointer_mut("/metadata") {
-        metadata["resourceVersion"] = serde_json::Value::Null;
+    if let Some(metadata) = value.get_mut("metadata").and_then(|it| it.as_object_mut()) {
+        metadata.remove("resourceVersion");
     }
-    let mut hasher = DefaultHasher::new();
-    value.to_string().hash(&mut hasher);
-    hasher.finish()
+    serde_json::to_vec(&value).unwrap_or_default().into()
 }
 
 pub(super) fn trim_account(_: &mut ServiceAccount) {}
@@ -163,14 +226,18 @@ mod tests {
 
     #[test]
     fn only_a_change_of_what_is_read_is_news() {
-        let mut news = News::default();
-        let mut is_news = |event| news.of(Ok(event)).is_some();
+        let (kept, mut listing) = (Kept::default(), Objects::new());
+        let mut is_news = |event| kept.take(event, &mut listing).is_some();
         for (event, expected) in [
             (Event::Init, false),
             (Event::InitApply(hpa("1", 2, "5")), true),
             (Event::InitDone, false),
             (Event::Apply(hpa("2", 2, "900")), false),
             (Event::Apply(hpa("3", 4, "900")), true),
+            // The watch was interrupted.
+            (Event::Init, false),
+            (Event::InitApply(hpa("3", 4, "7")), false),
+            (Event::InitDone, false),
             (Event::Delete(hpa("4", 4, "900")), true),
             (Event::Apply(hpa("5", 4, "900")), true),
         ] {
@@ -180,10 +247,25 @@ mod tests {
     }
 
     #[test]
-    fn an_interruption_is_told() {
-        let mut news = News::default();
-        let error = watcher::Error::NoResourceVersion;
-        let told = news.of::<HorizontalPodAutoscaler>(Err(error));
-        assert!(matches!(told, Some(Err(_))));
+    fn an_object_is_there_from_its_event_until_it_is_deleted_or_missing_in_a_new_list() {
+        let (kept, mut listing) = (Kept::default(), Objects::new());
+        let mut take = |event| drop(kept.take(event, &mut listing));
+        let desired = || {
+            let hpa: Option<HorizontalPodAutoscaler> = kept.get("", "e");
+            Some(hpa?.status?.desired_replicas)
+        };
+        assert_eq!(desired(), None);
+        take(Event::Init);
+        take(Event::InitApply(hpa("1", 2, "5")));
+        take(Event::InitDone);
+        assert_eq!((desired(), kept.len()), (Some(2), 1));
+        take(Event::Apply(hpa("2", 4, "5")));
+        assert_eq!(desired(), Some(4));
+        take(Event::Delete(hpa("3", 4, "5")));
+        assert_eq!(desired(), None);
+        take(Event::Apply(hpa("4", 6, "5")));
+        take(Event::Init);
+        take(Event::InitDone);
+        assert_eq!(desired(), None);
     }
 }

@@ -5,7 +5,7 @@
 //! reconcile needs. What has another label, or none, is not in here: that there is no object of
 //! some name is for the API server to say.
 
-mod kept;
+pub(super) mod kept;
 pub(super) mod pods;
 #[cfg(test)]
 pub(super) mod test_support;
@@ -17,9 +17,8 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::runtime::reflector::Store;
 
-use kept::{Triggers, keep};
+use kept::{Kept, Triggers, keep};
 use pods::PodIndex;
 
 use super::scope::Scope;
@@ -27,10 +26,10 @@ use super::scope::Scope;
 /// The objects of all pipelines, cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Caches {
-    pub(super) accounts: Store<ServiceAccount>,
-    pub(super) budgets: Store<PodDisruptionBudget>,
-    pub(super) deployments: Store<Deployment>,
-    pub(super) hpas: Store<HorizontalPodAutoscaler>,
+    pub(super) accounts: Arc<Kept<ServiceAccount>>,
+    pub(super) budgets: Arc<Kept<PodDisruptionBudget>>,
+    pub(super) deployments: Arc<Kept<Deployment>>,
+    pub(super) hpas: Arc<Kept<HorizontalPodAutoscaler>>,
     pub(super) pods: Arc<PodIndex>,
 }
 
@@ -71,11 +70,10 @@ impl Caches {
     /// When that takes longer than `limit`.
     pub(super) async fn filled(&self, limit: Duration) -> Result<(), Duration> {
         let filled = async {
-            // An error says that the watch is gone, with it the controller and this reconcile.
-            self.accounts.wait_until_ready().await.ok();
-            self.budgets.wait_until_ready().await.ok();
-            self.deployments.wait_until_ready().await.ok();
-            self.hpas.wait_until_ready().await.ok();
+            self.accounts.listed().await;
+            self.budgets.listed().await;
+            self.deployments.listed().await;
+            self.hpas.listed().await;
             self.pods.listed().await;
         };
         tokio::time::timeout(limit, filled).await.map_err(|_| limit)

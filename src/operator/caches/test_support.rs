@@ -1,12 +1,16 @@
 //! Caches that hold what a test says.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use kube::Resource;
-use kube::runtime::reflector::{self, Store};
 use kube::runtime::watcher::Event;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::Caches;
+use super::kept::Kept;
 
 /// Caches that are filled with these objects, and with no pod.
 pub(in crate::operator) fn holding(objects: &[Value]) -> Caches {
@@ -20,21 +24,19 @@ pub(in crate::operator) fn holding(objects: &[Value]) -> Caches {
     }
 }
 
-fn kept<K>(objects: &[Value], kind: &str) -> Store<K>
+fn kept<K>(objects: &[Value], kind: &str) -> Arc<Kept<K>>
 where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + 'static,
+    K: Resource<DynamicType = ()> + Serialize + DeserializeOwned,
 {
-    let (reader, mut writer) = reflector::store();
+    let (kept, mut listing) = (Kept::default(), HashMap::new());
     let of_kind = objects.iter().filter(|object| object["kind"] == kind);
     let mut events = vec![Event::Init];
     events.extend(of_kind.map(|object| {
         Event::InitApply(serde_json::from_value(object.clone()).expect("an object of its kind"))
     }));
     events.push(Event::InitDone);
-    for event in &events {
-        writer.apply_watcher_event(event);
+    for event in events {
+        drop(kept.take(event, &mut listing));
     }
-    // The store outlives its writer, but would never be ready without one.
-    std::mem::forget(writer);
-    reader
+    Arc::new(kept)
 }

@@ -4,6 +4,7 @@ use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition};
 
 use super::Finding;
 use super::obstacle::Obstacle;
+use super::summary::UNAVAILABLE;
 
 /// No pod became ready for as long as the Deployment allows.
 pub(super) const STUCK: &str = "ProgressDeadlineExceeded";
@@ -35,7 +36,7 @@ pub(super) fn available(
         Finding::new("Available", "True", "MinimumReplicasAvailable", message)
     } else {
         let message = because(message, lost);
-        Finding::new("Available", "False", "MinimumReplicasUnavailable", message)
+        Finding::new("Available", "False", UNAVAILABLE, message)
     }
 }
 

@@ -5,7 +5,8 @@ use super::obstacle::{Cause, Obstacle};
 use super::pods::STUCK;
 use super::{Finding, Situation};
 
-const UNAVAILABLE: &str = "MinimumReplicasUnavailable";
+/// Not enough pods are ready.
+pub(in crate::operator) const UNAVAILABLE: &str = "MinimumReplicasUnavailable";
 const AS_EXPECTED: &str = "AsExpected";
 
 /// What the summary is made from.

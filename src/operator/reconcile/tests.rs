@@ -94,11 +94,12 @@ fn context_with(server: &Server, objects: &[Value]) -> Arc<Context> {
         settled: Settled::default(),
         told: Told::default(),
         limits: Limits::default(),
+        turns: Turns::default(),
         http: HttpClient::new(reading::CLIENT).unwrap(),
         clock: Clock::system(),
         settings: settings(),
         metrics: Metrics::new(&Registry::new()).unwrap(),
-        depth_writes: Arc::new(Budget::new(rate, Instant::now())),
+        number_writes: Arc::new(Budget::new(rate, Instant::now())),
         failures: Mutex::default(),
         leadership: Leadership::always(),
     })

@@ -1,0 +1,71 @@
+// The operator and the adapter, as the chart installs them, and what they tell of themselves.
+import { execFileSync } from 'node:child_process';
+import { get } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ask } from './api.mjs';
+
+const NAMESPACE = 'cio-system';
+/** Whatever the chart's service accounts are called, their users begin so. */
+export const USERS = `system:serviceaccount:${NAMESPACE}:`;
+const PORT = 8080;
+
+export function install(chart) {
+  const image = ['--set', 'image.repository=cio-operator,image.tag=dev'];
+  execFileSync('helm', ['upgrade', '--install', 'cio', chart, '-n', NAMESPACE, '--create-namespace', ...image, '--wait', '--timeout', '3m'], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+}
+
+async function operators() {
+  const { items } = await ask('GET', `/api/v1/namespaces/${NAMESPACE}/pods?labelSelector=app.kubernetes.io%2Fcomponent%3Doperator`);
+  return items.filter(({ metadata }) => !metadata.deletionTimestamp);
+}
+
+const page = (address) =>
+  new Promise((resolve, reject) => {
+    const request = get({ host: address, port: PORT, path: '/metrics', timeout: 2000 }, async (answer) => {
+      let text = '';
+      for await (const part of answer) text += part;
+      resolve(text);
+    });
+    request.once('timeout', () => request.destroy(new Error('no answer')));
+    request.once('error', reject);
+  });
+
+/** The series of every operator that answers, summed, by their names with labels. */
+export async function series() {
+  const sums = {};
+  for (const { status } of await operators()) {
+    const text = await page(status.podIP).catch(() => '');
+    for (const [, name, value] of text.matchAll(/^(\w+(?:\{.*\})?) (\S+)$/gm)) sums[name] = (sums[name] ?? 0) + Number(value);
+  }
+  return sums;
+}
+
+/** Requests to the API server so far, by verb. */
+export async function requests() {
+  const verbs = {};
+  for (const [name, value] of Object.entries(await series())) {
+    const verb = /^cio_kubernetes_requests_total\{.*verb="(\w+)"/.exec(name)?.[1];
+    if (verb && value > 0) verbs[verb] = (verbs[verb] ?? 0) + value;
+  }
+  return verbs;
+}
+
+/** Ends every operator; returns when they are gone. */
+export async function end() {
+  const before = await operators();
+  for (const { metadata } of before) await ask('DELETE', `/api/v1/namespaces/${NAMESPACE}/pods/${metadata.name}`);
+  const names = new Set(before.map(({ metadata }) => metadata.name));
+  for (;;) {
+    const { items } = await ask('GET', `/api/v1/namespaces/${NAMESPACE}/pods`);
+    if (!items.some(({ metadata }) => names.has(metadata.name))) return;
+    await sleep(100);
+  }
+}
+
+/** Reconciles that came to an end, of the operators of now. */
+export async function reconciled() {
+  const all = await series();
+  return all['cio_operator_reconciles_total{result="ok"}'] ?? 0;
+}

@@ -1,0 +1,47 @@
+// Figures → a table in Markdown.
+const seconds = (value) => (value === null || value === undefined ? 'not within the time' : `${value.toFixed(1)} s`);
+const whole = (value) => Math.round(value).toLocaleString('en-US');
+const perSecond = ({ writes, seconds: span }) => (writes / span).toFixed(2);
+const cores = ({ cost, seconds: span }, name) => (cost[name].cpu / span).toFixed(3);
+const both = (figure) => `${figure('operator')}, ${figure('adapter')}`;
+const latency = ({ p50, p99 }) => `${p50.toFixed(1)} ms, ${p99.toFixed(1)} ms`;
+
+const requests = ({ requests: verbs }, pipelines) => (Object.values(verbs).reduce((sum, times) => sum + times, 0) / pipelines).toFixed(1);
+
+function ours({ settings, appear, quiet, ask, moving, restart }) {
+  return [
+    ['until every object is applied and every status says so', seconds(appear.said)],
+    ['until every pod is available', seconds(appear.available)],
+    ['from then until the last word of a status is written', seconds(quiet.settled)],
+    ["the operator's CPU until every pod is available", seconds(appear.cost.operator.cpu)],
+    ["the operator's requests to the API server until then, for each pipeline", requests(appear, settings.pipelines)],
+    [`writes in ${whole(quiet.seconds)} quiet seconds, Leases apart`, whole(quiet.writes)],
+    ['cores, quiet: operator, adapter', both((name) => cores(quiet, name))],
+    ['writes/s while every depth moves', perSecond(moving)],
+    ['cores meanwhile: operator, adapter', both((name) => cores(moving, name))],
+    ['memory, MiB (most): operator, adapter', both((name) => `${whole(quiet.cost[name].memory)} (${whole(moving.cost[name].peak)})`)],
+    ['a question about a metric, p50 and p99', latency(ask)],
+    ['operator ended: what was changed meanwhile is done', seconds(restart.acted)],
+    ['operator ended: every pipeline was looked at', seconds(restart.caughtUp)],
+  ];
+}
+
+function theirs({ appear, quiet, ask }, pipelines) {
+  const ready = appear.ready === null ? `${whole(appear.of)} of ${whole(pipelines)} after ${whole(appear.seconds)} s` : seconds(appear.ready);
+  return [
+    ['until every ScaledObject is ready and has its HPA', ready],
+    [`writes/s in ${whole(quiet.seconds)} quiet seconds, Leases apart`, perSecond(quiet)],
+    ['cores, quiet: operator, adapter', both((name) => cores(quiet, name))],
+    ['memory, MiB (most): operator, adapter', both((name) => `${whole(quiet.cost[name].memory)} (${whole(quiet.cost[name].peak)})`)],
+    ['a question about a metric, p50 and p99', latency(ask)],
+  ];
+}
+
+const table = (rows) => ['| what | figure |', '| --- | --: |', ...rows.map((row) => `| ${row.join(' | ')} |`)].join('\n');
+
+export function markdown(all, keda) {
+  const { pipelines } = all.settings;
+  const parts = [`${all.machine}. ${whole(pipelines)} pipelines.`, table(ours(all))];
+  if (keda) parts.push(`KEDA ${keda.version}, ${whole(pipelines)} ScaledObjects on Redis lists, on Deployments that were there before:`, table(theirs(keda, pipelines)));
+  return parts.join('\n\n');
+}
