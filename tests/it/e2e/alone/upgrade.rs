@@ -30,19 +30,22 @@ fn an_upgrade_and_an_uninstall_leave_every_pod_at_work() {
             "--timeout=60s",
         ],
     );
-    install(FIRST, &[]);
+    // This program under the rights of the first chart leads nothing: its pods are not waited for.
+    install(FIRST, &["--wait=hookOnly"]);
     assert!(
         !knows_variables(),
         "the first CRD has no spec.worker.template.env"
     );
+    install(CHART, &[]);
+    assert!(knows_variables(), "the CRD was upgraded");
     let stage = Stage::new("upgrade", &[]);
     stage.pipeline(SPEC);
     stage.wait("two pods work", SOON, || ready(&stage).len() == 2);
     stage.produce(u32::try_from(JOBS).expect("it fits"));
     let pods = ready(&stage);
 
-    install(CHART, &[]);
-    assert!(knows_variables(), "the CRD was upgraded");
+    // An upgrade that replaces every operator and adapter.
+    install(CHART, &["--set", "log=debug"]);
     stage.wait_ready();
     assert_eq!(ready(&stage), pods, "the upgrade replaced a pod");
 
