@@ -1,4 +1,4 @@
-//! A question about pods → the items of its answer.
+//! A question → the items of its answer.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,10 +8,12 @@ use futures::future::join_all;
 use super::hold::Holds;
 use super::pods::pod::WorkerPod;
 use super::pods::{PodStore, oldest_first};
+use super::reading::Reading;
 use super::readings::Readings;
 use super::refusal::Refusal;
-use super::request::{PodMetric, Target};
-use super::share::{Item, share};
+use super::request::{ExternalMetric, PodMetric, Target};
+use super::selector::Selector;
+use super::share::{Item, Total, share, total};
 
 /// What answers are made from.
 #[derive(Debug)]
@@ -48,28 +50,36 @@ fn metric_labels(pipeline: &str) -> BTreeMap<String, String> {
     BTreeMap::from([("pipeline".to_owned(), pipeline.to_owned())])
 }
 
+/// One value for every pipeline asked for whose depth is known; no others.
+pub(super) async fn external_metric(sources: &Sources<'_>, asked: &ExternalMetric) -> Vec<Total> {
+    let everywhere = Target::Selected(Selector::default());
+    let mut pipelines = sources.pods.select(&asked.namespace, &everywhere);
+    pipelines.retain(|pipeline, _| asked.metric.matches(&metric_labels(pipeline)));
+    let totals = pipelines.iter().map(async |(pipeline, pods)| {
+        let known = known(sources, &asked.namespace, pipeline, pods).await?;
+        Some(Total {
+            pipeline: pipeline.clone(),
+            timestamp: known.reading.read_at,
+            value: total(known.reading.depth, known.counted.len(), known.most)?,
+        })
+    });
+    join_all(totals).await.into_iter().flatten().collect()
+}
+
 async fn of_pipeline(
     sources: &Sources<'_>,
     asked: &PodMetric,
     pipeline: &str,
     pods: &[Arc<WorkerPod>],
 ) -> Vec<Item> {
-    let counted: Vec<_> = pods.iter().filter(|pod| pod.counts).collect();
-    if counted.is_empty() {
-        return Vec::new();
-    }
-    let key = (asked.namespace.clone(), pipeline.to_owned());
-    let sidecars = oldest_first(
-        pods.iter()
-            .filter_map(|pod| Some((pod.created, pod.sidecar?))),
-    );
-    let most = sources.holds.target(&key);
-    let Ok(reading) = sources.readings.get(key, &sidecars).await else {
+    let Some(known) = known(sources, &asked.namespace, pipeline, pods).await else {
         return Vec::new();
     };
-    // Pods that could do nothing are not added: at its target the HPA leaves things as they are.
-    let saturated = reading.limit.is_some_and(|limit| limit.is_saturated());
-    let most = most.filter(|_| saturated);
+    let Known {
+        reading,
+        counted,
+        most,
+    } = known;
     let Some(value) = share(reading.depth, counted.len(), most) else {
         return Vec::new();
     };
@@ -86,4 +96,43 @@ async fn of_pipeline(
             value: value.clone(),
         })
         .collect()
+}
+
+/// What is known of a pipeline's queue.
+struct Known<'a> {
+    reading: Reading,
+    /// The pods that the HPA counts.
+    counted: Vec<&'a WorkerPod>,
+    /// Jobs that a pod may have, where no further pod could do anything.
+    most: Option<u64>,
+}
+
+async fn known<'a>(
+    sources: &Sources<'_>,
+    namespace: &str,
+    pipeline: &str,
+    pods: &'a [Arc<WorkerPod>],
+) -> Option<Known<'a>> {
+    let counted: Vec<&WorkerPod> = pods
+        .iter()
+        .map(Arc::as_ref)
+        .filter(|pod| pod.counts)
+        .collect();
+    if counted.is_empty() {
+        return None;
+    }
+    let key = (namespace.to_owned(), pipeline.to_owned());
+    let sidecars = oldest_first(
+        pods.iter()
+            .filter_map(|pod| Some((pod.created, pod.sidecar?))),
+    );
+    let most = sources.holds.target(&key);
+    let reading = sources.readings.get(key, &sidecars).await.ok()?;
+    // Pods that could do nothing are not added: at its target the HPA leaves things as they are.
+    let saturated = reading.limit.is_some_and(|limit| limit.is_saturated());
+    Some(Known {
+        most: most.filter(|_| saturated),
+        reading,
+        counted,
+    })
 }

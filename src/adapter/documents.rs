@@ -1,22 +1,23 @@
 //! What is answered: discovery documents and metric value lists. Pure.
 //!
-//! Shapes: `k8s.io/metrics` (`pkg/apis/custom_metrics`), `k8s.io/apimachinery` (meta/v1). A caller
+//! Shapes: `k8s.io/metrics` (`pkg/apis/custom_metrics`, `pkg/apis/external_metrics`), `k8s.io/apimachinery` (meta/v1). A caller
 //! that asks for aggregated discovery gets these plain documents too: kube-apiserver falls back
 //! to them.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::groups::{GROUPS, Group, METRIC};
+use super::groups::{Group, METRIC, Served};
 use super::request::CustomVersion;
-use super::share::Item;
+use super::share::{Item, Total};
 
 /// `/apis`.
-pub(super) fn group_list() -> Value {
+pub(super) fn group_list(served: &Served) -> Value {
+    let groups: Vec<Value> = served.groups().map(group_entry).collect();
     json!({
         "kind": "APIGroupList",
         "apiVersion": "v1",
-        "groups": GROUPS.map(group_entry),
+        "groups": groups,
     })
 }
 
@@ -90,6 +91,25 @@ fn metric_value(version: CustomVersion, item: &Item) -> Value {
     value
 }
 
+/// The values of an external metric: one for each pipeline whose depth is known.
+pub(super) fn external_metric_value_list(totals: &[Total]) -> Value {
+    let value = |total: &Total| {
+        json!({
+            "metricName": METRIC,
+            "metricLabels": { "pipeline": total.pipeline },
+            "timestamp": seconds(total.timestamp),
+            "value": total.value,
+        })
+    };
+    let items: Vec<Value> = totals.iter().map(value).collect();
+    json!({
+        "kind": "ExternalMetricValueList",
+        "apiVersion": "external.metrics.k8s.io/v1beta1",
+        "metadata": {},
+        "items": items,
+    })
+}
+
 /// Kubernetes' time stamps are whole seconds.
 fn seconds(timestamp: Timestamp) -> String {
     timestamp.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
@@ -98,7 +118,7 @@ fn seconds(timestamp: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::adapter::groups::CUSTOM_METRICS;
+    use crate::adapter::groups::{CUSTOM_METRICS, MetricsApi};
 
     #[test]
     fn discovery_names_the_group_its_versions_and_its_resource() {
@@ -112,7 +132,7 @@ mod tests {
                 {"groupVersion": "custom.metrics.k8s.io/v1beta2", "version": "v1beta2"},
         });
         let list = json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": [entry]});
-        assert_eq!(group_list(), list);
+        assert_eq!(group_list(&Served::new(&[MetricsApi::Custom])), list);
         let mut alone = entry;
         alone["kind"] = json!("APIGroup");
         alone["apiVersion"] = json!("v1");
@@ -168,6 +188,27 @@ mod tests {
             }],
         });
         assert_eq!(metric_value_list(CustomVersion::V1beta1, &items), older);
+    }
+
+    #[test]
+    fn an_external_value_is_named_by_its_pipeline() {
+        let totals = [Total {
+            pipeline: "events".to_owned(),
+            timestamp: "2026-11-24T10:00:00.987Z".parse().unwrap(),
+            value: "2000".to_owned(),
+        }];
+        let expected = json!({
+            "kind": "ExternalMetricValueList",
+            "apiVersion": "external.metrics.k8s.io/v1beta1",
+            "metadata": {},
+            "items": [{
+                "metricName": "cio_queue_depth",
+                "metricLabels": {"pipeline": "events"},
+                "timestamp": "2026-11-24T10:00:00Z",
+                "value": "2000",
+            }],
+        });
+        assert_eq!(external_metric_value_list(&totals), expected);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use kube::Client;
 use tokio::sync::watch;
 
+use super::groups::Served;
 use super::metrics::AdapterMetrics;
 use super::ownership::{ServiceName, foreign_owner};
 use crate::runtime::admin::Readiness;
@@ -30,6 +31,7 @@ pub enum Gate {
 pub(super) struct GateKeeper {
     pub(super) client: Client,
     pub(super) us: ServiceName,
+    pub(super) served: Served,
     pub(super) gate: watch::Sender<Gate>,
     pub(super) readiness: Readiness,
     pub(super) metrics: AdapterMetrics,
@@ -50,7 +52,8 @@ impl GateKeeper {
 
     /// What the gate should be; none when nobody can tell, and it stays as it is.
     async fn check(&self) -> Option<Gate> {
-        match tokio::time::timeout(LIMIT, foreign_owner(&self.client, &self.us)).await {
+        match tokio::time::timeout(LIMIT, foreign_owner(&self.client, &self.us, &self.served)).await
+        {
             Ok(Ok(None)) => Some(Gate::Open),
             Ok(Ok(Some(owner))) => Some(Gate::Closed(owner)),
             Ok(Err(error)) => {
@@ -80,7 +83,7 @@ impl GateKeeper {
         match state {
             Gate::Open => {
                 self.readiness.ready();
-                tracing::info!("answering for custom.metrics.k8s.io");
+                tracing::info!(groups = self.served.names(), "answering");
             }
             Gate::Closed(why) => {
                 self.readiness.not_ready();

@@ -1,4 +1,5 @@
-//! The aggregated API server behind `custom.metrics.k8s.io`: the HPA asks, sidecars know.
+//! The aggregated API server behind `custom.metrics.k8s.io` and, where it is asked to,
+//! `external.metrics.k8s.io`: the HPA asks, sidecars know.
 //!
 //! In: API requests from the HPA controller; depths from sidecars. Out: metric value lists. It has
 //! no Redis credentials, guesses nothing, and answers "no items" where it does not know.
@@ -30,4 +31,5 @@ mod selector;
 pub mod server;
 mod share;
 
+pub use groups::{MetricsApi, Served};
 pub use run::{AdapterError, Listeners, Options, run};

@@ -6,7 +6,7 @@
 use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
 use kube::{Api, Client};
 
-use super::groups::{GROUPS, Group};
+use super::groups::Served;
 
 /// A Service by its names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,9 +23,10 @@ pub struct ServiceName {
 pub(super) async fn foreign_owner(
     client: &Client,
     us: &ServiceName,
+    served: &Served,
 ) -> Result<Option<String>, kube::Error> {
     let api: Api<APIService> = Api::all(client.clone());
-    for name in api_services() {
+    for name in served.api_services() {
         let Some(found) = api.get_opt(&name).await? else {
             tracing::debug!(k8s.apiservice = name, "not created yet");
             continue;
@@ -33,17 +34,13 @@ pub(super) async fn foreign_owner(
         if let Some(owner) = foreign(&found, us) {
             return Ok(Some(format!(
                 "APIService {name} belongs to {owner}, not to Service {}/{}: this adapter answers \
-                 nothing; remove the other one, or install with metricsApi.mode=prometheus-adapter or none",
+                 nothing; remove the other one, or install with metricsApi.mode=prometheus-adapter or none, and \
+                 metricsApi.external=false",
                 us.namespace, us.name
             )));
         }
     }
     Ok(None)
-}
-
-/// The names of every `APIService` that an adapter of ours may have.
-pub fn api_services() -> impl Iterator<Item = String> {
-    GROUPS.into_iter().flat_map(Group::api_services)
 }
 
 /// Whether an `APIService` points at us.

@@ -5,7 +5,7 @@ use axum::http::{Method, Uri};
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
-use super::groups::{CUSTOM_METRICS, Group, METRIC};
+use super::groups::{CUSTOM_METRICS, EXTERNAL_METRICS, Group, METRIC, Served};
 use super::refusal::Refusal;
 use super::selector::Selector;
 
@@ -24,6 +24,17 @@ pub(super) enum Page {
     Resources(&'static Group, &'static str),
     /// A metric of pods in `custom.metrics.k8s.io`.
     PodMetric(PodMetric),
+    /// A metric in `external.metrics.k8s.io`.
+    ExternalMetric(ExternalMetric),
+}
+
+/// A question for an external `cio_queue_depth`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ExternalMetric {
+    /// The namespace of the pipelines.
+    pub(super) namespace: String,
+    /// `labelSelector`: which series of the metric, by its label `pipeline`.
+    pub(super) metric: Selector,
 }
 
 /// A question for `pods/cio_queue_depth`.
@@ -64,11 +75,11 @@ struct Parameters {
     metric_label_selector: String,
 }
 
-/// Reads a request's method, path and query.
+/// Reads a request's method, path and query, for a server that answers for `served`.
 ///
 /// # Errors
 /// What to answer instead.
-pub(super) fn parse(method: &Method, uri: &Uri) -> Result<Page, Refusal> {
+pub(super) fn parse(method: &Method, uri: &Uri, served: &Served) -> Result<Page, Refusal> {
     if method != Method::GET {
         return Err(Refusal::MethodNotAllowed(method.to_string()));
     }
@@ -78,9 +89,9 @@ pub(super) fn parse(method: &Method, uri: &Uri) -> Result<Page, Refusal> {
         ["healthz" | "livez"] => Ok(Page::Alive),
         ["readyz"] => Ok(Page::Ready),
         ["apis"] => Ok(Page::Groups),
-        ["apis", group] => Ok(Page::Group(find(group, uri)?)),
+        ["apis", group] => Ok(Page::Group(find(served, group, uri)?)),
         ["apis", group, version, ref rest @ ..] => {
-            let group = find(group, uri)?;
+            let group = find(served, group, uri)?;
             let version = group.version(version).ok_or_else(|| no_page(uri))?;
             if rest.is_empty() {
                 return Ok(Page::Resources(group, version));
@@ -93,6 +104,14 @@ pub(super) fn parse(method: &Method, uri: &Uri) -> Result<Page, Refusal> {
 
 fn metric(group: &Group, version: &str, rest: &[&str], uri: &Uri) -> Result<Page, Refusal> {
     match rest {
+        ["namespaces", namespace, METRIC] if group == &EXTERNAL_METRICS => {
+            let query = query(uri)?;
+            Ok(Page::ExternalMetric(ExternalMetric {
+                namespace: (*namespace).to_owned(),
+                metric: selector("labelSelector", &query.label_selector)?,
+            }))
+        }
+        ["namespaces", _, metric] if group == &EXTERNAL_METRICS => Err(no_metric(metric)),
         ["namespaces", namespace, "pods", pods, METRIC] if group == &CUSTOM_METRICS => {
             pod_metric(version, namespace, pods, uri).map(Page::PodMetric)
         }
@@ -103,8 +122,7 @@ fn metric(group: &Group, version: &str, rest: &[&str], uri: &Uri) -> Result<Page
 }
 
 fn pod_metric(version: &str, namespace: &str, pods: &str, uri: &Uri) -> Result<PodMetric, Refusal> {
-    let Query(query) = Query::<Parameters>::try_from_uri(uri)
-        .map_err(|error| Refusal::BadRequest(format!("cannot read the query: {error}")))?;
+    let query = query(uri)?;
     let target = match pods {
         "*" => Target::Selected(selector("labelSelector", &query.label_selector)?),
         name => Target::Named(name.to_owned()),
@@ -118,6 +136,15 @@ fn pod_metric(version: &str, namespace: &str, pods: &str, uri: &Uri) -> Result<P
         target,
         metric: selector("metricLabelSelector", &query.metric_label_selector)?,
     })
+}
+
+fn query(uri: &Uri) -> Result<Parameters, Refusal> {
+    match Query::try_from_uri(uri) {
+        Ok(Query(query)) => Ok(query),
+        Err(error) => Err(Refusal::BadRequest(format!(
+            "cannot read the query: {error}"
+        ))),
+    }
 }
 
 fn selector(parameter: &str, text: &str) -> Result<Selector, Refusal> {
@@ -134,8 +161,8 @@ fn segments(path: &str) -> Result<Vec<String>, Refusal> {
         .map_err(|_| Refusal::BadRequest("the path is not UTF-8".to_owned()))
 }
 
-fn find(group: &str, uri: &Uri) -> Result<&'static Group, Refusal> {
-    Group::named(group).ok_or_else(|| no_page(uri))
+fn find(served: &Served, group: &str, uri: &Uri) -> Result<&'static Group, Refusal> {
+    served.named(group).ok_or_else(|| no_page(uri))
 }
 
 fn no_page(uri: &Uri) -> Refusal {
@@ -147,16 +174,21 @@ fn no_page(uri: &Uri) -> Refusal {
 
 fn no_metric(metric: &str) -> Refusal {
     Refusal::NotFound(format!(
-        "the server could not find the metric {metric}; it serves {METRIC} of pods alone"
+        "the server could not find the metric {metric}; it serves {METRIC} alone"
     ))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::adapter::groups::MetricsApi;
+
+    fn get_from(apis: &[MetricsApi], uri: &str) -> Result<Page, Refusal> {
+        parse(&Method::GET, &uri.parse().unwrap(), &Served::new(apis))
+    }
 
     fn get(uri: &str) -> Result<Page, Refusal> {
-        parse(&Method::GET, &uri.parse().unwrap())
+        get_from(&[MetricsApi::Custom], uri)
     }
 
     const PODS: &str = "/apis/custom.metrics.k8s.io/v1beta2/namespaces/shop/pods";
@@ -207,6 +239,37 @@ mod tests {
     }
 
     #[test]
+    fn the_external_metric_is_found_where_it_is_served() {
+        let base = "/apis/external.metrics.k8s.io/v1beta1";
+        let path =
+            format!("{base}/namespaces/shop/cio_queue_depth?labelSelector=pipeline%3Devents");
+        let expected = ExternalMetric {
+            namespace: "shop".to_owned(),
+            metric: Selector::parse("pipeline=events").unwrap(),
+        };
+        let both = [MetricsApi::Custom, MetricsApi::External];
+        assert_eq!(get_from(&both, &path), Ok(Page::ExternalMetric(expected)));
+        for (apis, path, code) in [
+            (&both[..1], path, 404),
+            (&both[1..], format!("{PODS}/*/cio_queue_depth"), 404),
+            (&both, format!("{base}/namespaces/shop/other"), 404),
+            (
+                &both,
+                format!("{base}/namespaces/shop/a/cio_queue_depth"),
+                404,
+            ),
+            (
+                &both,
+                format!("{base}/namespaces/shop/cio_queue_depth?labelSelector=a%3E3"),
+                400,
+            ),
+        ] {
+            let refusal = get_from(apis, &path).unwrap_err();
+            assert_eq!(refusal.code().as_u16(), code, "{path}: {refusal}");
+        }
+    }
+
+    #[test]
     fn what_is_not_served_is_refused_with_the_right_code() {
         let group = "/apis/custom.metrics.k8s.io";
         for (path, code) in [
@@ -238,7 +301,8 @@ mod tests {
             let refusal = get(&path).unwrap_err();
             assert_eq!(refusal.code().as_u16(), code, "{path}: {refusal}");
         }
-        let refusal = parse(&Method::POST, &"/apis".parse().unwrap()).unwrap_err();
+        let served = Served::new(&[MetricsApi::Custom]);
+        let refusal = parse(&Method::POST, &"/apis".parse().unwrap(), &served).unwrap_err();
         assert_eq!(refusal.code().as_u16(), 405);
     }
 }

@@ -14,6 +14,7 @@ use super::auth::review::ClusterReviewer;
 use super::auth::trust::Trust;
 use super::follow::Follower;
 use super::gate::{Gate, GateKeeper};
+use super::groups::Served;
 use super::handshake::{self, HandshakeError};
 use super::hold::Holds;
 use super::hold::watch::HoldWatch;
@@ -40,6 +41,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// What the adapter is told.
 #[derive(Debug, Clone)]
 pub struct Options {
+    /// What to answer for.
+    pub served: Served,
     /// The serving certificate.
     pub certificate: CertificateFiles,
     /// The namespaces to serve; empty for all.
@@ -109,6 +112,7 @@ pub async fn run(
     let keeper = GateKeeper {
         client: client.clone(),
         us: options.service,
+        served: options.served.clone(),
         gate: gate_sender,
         readiness: readiness.clone(),
         metrics: metrics.clone(),
@@ -119,6 +123,7 @@ pub async fn run(
 
     let connections = metrics.connections();
     let api = server::router(Sources {
+        served: options.served,
         gate,
         trust,
         reviewer: Arc::new(ClusterReviewer::new(client)),

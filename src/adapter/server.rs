@@ -8,7 +8,6 @@ use axum::Router;
 use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -18,13 +17,13 @@ use super::auth::review::{Access, Reviewer};
 use super::auth::trust::Trust;
 use super::documents;
 use super::gate::Gate;
-use super::groups::{CUSTOM_METRICS, METRIC};
+use super::groups::{CUSTOM_METRICS, EXTERNAL_METRICS, METRIC, Served};
 use super::hold::Holds;
 use super::metrics::AdapterMetrics;
 use super::pods::PodStore;
 use super::readings::Readings;
 use super::refusal::Refusal;
-use super::request::{self, CustomVersion, Page, PodMetric, Target};
+use super::request::{self, CustomVersion, ExternalMetric, Page, PodMetric, Target};
 use crate::runtime::clock::Clock;
 use crate::runtime::http_client::HttpClient;
 use crate::runtime::tls::server::PeerCertificates;
@@ -36,6 +35,8 @@ const LIMIT: Duration = Duration::from_millis(1900);
 /// What the answers are made from. A caller supplies it, so that tests can.
 #[derive(Debug)]
 pub struct Sources {
+    /// What it answers for.
+    pub served: Served,
     /// Whether to answer at all.
     pub gate: watch::Receiver<Gate>,
     /// Whose certificates are believed.
@@ -56,6 +57,7 @@ pub struct Sources {
 
 #[derive(Debug)]
 struct Server {
+    served: Served,
     gate: watch::Receiver<Gate>,
     gatekeeper: Gatekeeper,
     pods: Arc<PodStore>,
@@ -67,6 +69,7 @@ struct Server {
 /// The API server's pages; to be served over TLS, which adds each request's [`PeerCertificates`].
 pub fn router(sources: Sources) -> Router {
     let Sources {
+        served,
         gate,
         trust,
         reviewer,
@@ -77,6 +80,7 @@ pub fn router(sources: Sources) -> Router {
         metrics,
     } = sources;
     let server = Server {
+        served,
         gate,
         gatekeeper: Gatekeeper::new(trust, reviewer, clock.clone(), metrics.clone()),
         pods,
@@ -93,7 +97,7 @@ async fn handle(
     request: Request,
 ) -> Response {
     let started = Instant::now();
-    let page = request::parse(request.method(), request.uri());
+    let page = request::parse(request.method(), request.uri(), &server.served);
     let answer = server.answer(page, &peer, request.headers());
     let answer = tokio::time::timeout(LIMIT, answer)
         .await
@@ -125,25 +129,30 @@ impl Server {
             Page::Alive | Page::Ready => return Ok(self.ready()),
             // Discovery says nothing that this program's documentation does not say: who is known
             // may read it.
-            Page::Groups => documents::group_list(),
+            Page::Groups => documents::group_list(&self.served),
             Page::Group(group) => documents::group(group),
             Page::Resources(group, version) => documents::resource_list(group, version),
             Page::PodMetric(asked) => {
                 self.gatekeeper.authorize(caller, access(&asked)).await?;
-                self.pod_metric(&asked).await?
+                let items = answer::pod_metric(&self.sources(), &asked).await?;
+                documents::metric_value_list(asked.version, &items)
+            }
+            Page::ExternalMetric(asked) => {
+                let access = external_access(&asked);
+                self.gatekeeper.authorize(caller, access).await?;
+                let totals = answer::external_metric(&self.sources(), &asked).await;
+                documents::external_metric_value_list(&totals)
             }
         };
         Ok(Json(document).into_response())
     }
 
-    async fn pod_metric(&self, asked: &PodMetric) -> Result<Value, Refusal> {
-        let sources = answer::Sources {
+    fn sources(&self) -> answer::Sources<'_> {
+        answer::Sources {
             pods: &self.pods,
             readings: &self.readings,
             holds: &self.holds,
-        };
-        let items = answer::pod_metric(&sources, asked).await?;
-        Ok(documents::metric_value_list(asked.version, &items))
+        }
     }
 
     fn ready(&self) -> Response {
@@ -180,5 +189,18 @@ fn access(asked: &PodMetric) -> Access {
             Target::Selected(_) => "*".to_owned(),
             Target::Named(name) => name.clone(),
         },
+    }
+}
+
+/// The API server takes a `GET` without a name behind the resource for a list.
+fn external_access(asked: &ExternalMetric) -> Access {
+    Access {
+        verb: "list",
+        group: EXTERNAL_METRICS.name,
+        version: "v1beta1",
+        namespace: asked.namespace.clone(),
+        resource: METRIC,
+        subresource: "",
+        name: String::new(),
     }
 }

@@ -18,6 +18,25 @@ pub(super) struct Item {
     pub(super) value: String,
 }
 
+/// One entry of an external metric value list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Total {
+    /// The pipeline.
+    pub(super) pipeline: String,
+    /// When the sidecar read the queue.
+    pub(super) timestamp: Timestamp,
+    /// The whole queue, a Kubernetes quantity.
+    pub(super) value: String,
+}
+
+/// The whole `depth`, as a quantity: the HPA divides it by itself. `most` jobs a pod at most, where given.
+/// None where there are no pods.
+pub(super) fn total(depth: u64, pods: usize, most: Option<u64>) -> Option<String> {
+    let pods = u64::try_from(pods).ok().filter(|pods| *pods > 0)?;
+    let most = most.map_or(u64::MAX, |jobs| jobs.saturating_mul(pods));
+    Some(depth.min(most).to_string())
+}
+
 /// What each of `pods` has of `depth` jobs, as a quantity in thousandths, rounded down: rounded
 /// to the nearest, the sum could exceed the depth by a hair, which the HPA answers with a pod too
 /// many. `most` jobs at most, where given. None where there are no pods.
@@ -74,6 +93,21 @@ mod tests {
         ] {
             let held = share(depth, pods, Some(500));
             assert_eq!(held.as_deref(), Some(expected), "{depth} over {pods}");
+        }
+    }
+
+    #[test]
+    fn a_total_is_the_depth_and_held_it_asks_for_no_further_pod() {
+        for (depth, pods, most, expected) in [
+            (2000, 4, None, Some("2000")),
+            (0, 1, None, Some("0")),
+            (4000, 2, Some(500), Some("1000")),
+            (999, 2, Some(500), Some("999")),
+            (u64::MAX, 3, Some(u64::MAX), Some("18446744073709551615")),
+            (5, 0, None, None),
+        ] {
+            let found = total(depth, pods, most);
+            assert_eq!(found.as_deref(), expected, "{depth} over {pods}");
         }
     }
 

@@ -233,8 +233,8 @@ pub struct Autoscaling {
     /// Jobs a pod should have to itself; more than that on average, and pods are added.
     #[schemars(range(min = 1, max = 10_000_000))]
     pub queue_depth: i32,
-    /// How the HPA asks for the depth. `Pods` is what this chart's adapter serves; for `External` another
-    /// adapter has to serve `cio_queue_depth` with the label `pipeline`.
+    /// How the HPA asks for the depth. `Pods` is what this chart's adapter serves; `External` it
+    /// serves with `metricsApi.external`, or another adapter serves `cio_queue_depth` with the label `pipeline`.
     pub metric_source: MetricSource,
     /// What happens while the workspace's limit is used up, or Customer.io takes nothing: `Scale` adds
     /// pods for the backlog all the same, ready for when there is room; `Hold` adds none that could

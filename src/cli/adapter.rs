@@ -7,12 +7,13 @@ use clap::Args;
 use prometheus::Registry;
 
 use super::CommandError;
+use super::metrics_apis::MetricsApis;
 use crate::adapter::ownership::ServiceName;
 use crate::adapter::{self, Listeners, Options};
 use crate::runtime::tls::files::CertificateFiles;
 use crate::runtime::{cluster, http_server, shutdown};
 
-/// Serve custom.metrics.k8s.io: every worker pod's share of its queue, for the HPA.
+/// Serve custom.metrics.k8s.io: every worker pod's share of its queue, for the HPA; and external.metrics.k8s.io.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example, in a pod behind the Service cio/cio-adapter:\n  \
@@ -39,6 +40,8 @@ pub(super) struct Adapter {
     /// A namespace to serve; repeat it for more. Default: all.
     #[arg(long, env = "CIO_ADAPTER_NAMESPACES", value_delimiter = ',')]
     namespace: Vec<String>,
+    #[command(flatten)]
+    apis: MetricsApis,
     /// The Service in front of this adapter: the cluster must send our API groups there, else it
     /// answers nothing.
     #[arg(long, env = "CIO_ADAPTER_SERVICE", value_name = "NAME")]
@@ -66,6 +69,7 @@ impl Adapter {
         namespaces.sort_unstable();
         namespaces.dedup();
         let options = Options {
+            served: self.apis.served(),
             certificate: CertificateFiles {
                 certificate: self.tls_cert,
                 key: self.tls_key,

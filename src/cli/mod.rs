@@ -10,6 +10,7 @@ mod doctor;
 mod enqueue;
 mod loadtest;
 mod metrics;
+mod metrics_apis;
 mod operations;
 mod operator;
 mod plan;

@@ -6,6 +6,7 @@ use kube::Client;
 use prometheus::Registry;
 
 use super::CommandError;
+use super::metrics_apis::MetricsApis;
 use crate::adapter::ownership::ServiceName;
 use crate::operator::{self, Election, Options, Serving, Settings};
 use crate::runtime::admin::{self, Readiness};
@@ -94,6 +95,9 @@ pub(super) struct Operator {
     )]
     certificate_secret: String,
 
+    #[command(flatten)]
+    apis: MetricsApis,
+
     /// A namespace whose pipelines to reconcile; repeat it for more. Default: all.
     #[arg(long, env = "CIO_OPERATOR_NAMESPACES", value_delimiter = ',')]
     namespace: Vec<String>,
@@ -160,6 +164,7 @@ impl Operator {
                 name: self.adapter_service.clone(),
             },
             secret: self.certificate_secret.clone(),
+            served: self.apis.served(),
         })
     }
 

@@ -20,7 +20,7 @@ use cio_operator::adapter::hold::Holds;
 use cio_operator::adapter::metrics::AdapterMetrics;
 use cio_operator::adapter::pods::PodStore;
 use cio_operator::adapter::server::{Sources, router};
-use cio_operator::adapter::{handshake, reading};
+use cio_operator::adapter::{MetricsApi, Served, handshake, reading};
 use cio_operator::runtime::clock::Clock;
 use cio_operator::runtime::http_client::HttpClient;
 use cio_operator::runtime::tls;
@@ -258,6 +258,7 @@ impl Bench {
         let (configs, follow) = handshake::configs(certificate, trust.clone()).unwrap();
         tokio::spawn(follow);
         let router = router(Sources {
+            served: Served::new(&[MetricsApi::Custom, MetricsApi::External]),
             gate,
             trust,
             reviewer,

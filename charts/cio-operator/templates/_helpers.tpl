@@ -96,3 +96,25 @@ readinessProbe:
 {{- define "cio.certManager" -}}
 {{- if dig "certificate" "certManager" "enabled" false .Values.metricsApi }}true{{ end }}
 {{- end }}
+
+{{/* The groups that the adapter of this chart answers for, with commas; empty where there is none. */}}
+{{- define "cio.apis" -}}
+{{- $custom := ternary (list "custom") list (eq .Values.metricsApi.mode "adapter") -}}
+{{- $external := ternary (list "external") list (dig "external" false .Values.metricsApi) -}}
+{{- concat $custom $external | join "," -}}
+{{- end }}
+
+{{/* Their APIServices, as JSON: name → group, version, priority. */}}
+{{- define "cio.apiServices" -}}
+{{- $found := dict -}}
+{{- if eq .Values.metricsApi.mode "adapter" -}}
+{{- $group := "custom.metrics.k8s.io" -}}
+{{- $_ := set $found "v1beta1.custom.metrics.k8s.io" (dict "group" $group "version" "v1beta1" "priority" 100) -}}
+{{- $_ := set $found "v1beta2.custom.metrics.k8s.io" (dict "group" $group "version" "v1beta2" "priority" 200) -}}
+{{- end -}}
+{{- if dig "external" false .Values.metricsApi -}}
+{{- $group := "external.metrics.k8s.io" -}}
+{{- $_ := set $found "v1beta1.external.metrics.k8s.io" (dict "group" $group "version" "v1beta1" "priority" 100) -}}
+{{- end -}}
+{{- toJson $found -}}
+{{- end }}

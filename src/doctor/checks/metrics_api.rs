@@ -1,5 +1,5 @@
-//! Whose `custom.metrics.k8s.io` is, and whether it answers. `external.metrics.k8s.io` is not ours and
-//! not looked at.
+//! Whose `custom.metrics.k8s.io` is, and whether it answers. `external.metrics.k8s.io` is
+//! not looked at: whether the HPA acts says as much.
 
 use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
 

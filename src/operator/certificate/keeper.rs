@@ -130,7 +130,7 @@ impl Keeper {
     async fn services(&self) -> Result<Vec<APIService>, kube::Error> {
         let api: Api<APIService> = Api::all(self.client.clone());
         let mut ours = Vec::new();
-        for name in ownership::api_services() {
+        for name in self.serving.served.api_services() {
             let found = api.get_opt(&name).await?;
             ours.extend(found.filter(|found| ownership::is_ours(found, &self.serving.service)));
         }
@@ -217,6 +217,7 @@ mod tests {
     use super::super::{RENEWAL, SETTLE};
     use super::*;
     use crate::adapter::ownership::ServiceName;
+    use crate::adapter::{MetricsApi, Served};
 
     const SECRET: &str = "/api/v1/namespaces/cio/secrets/serving";
     const OURS: &str = "/apis/apiregistration.k8s.io/v1/apiservices/v1beta1.custom.metrics.k8s.io";
@@ -317,6 +318,7 @@ mod tests {
                         name: "adapter".to_owned(),
                     },
                     secret: "serving".to_owned(),
+                    served: Served::new(&[MetricsApi::Custom]),
                 },
                 clock: Clock::fixed(at),
                 metrics: CertificateMetrics::new(&Registry::new()).unwrap(),

@@ -22,6 +22,7 @@ mod stored;
 
 use std::time::Duration;
 
+use crate::adapter::Served;
 use crate::adapter::ownership::ServiceName;
 
 pub use keeper::CertificateMetrics;
@@ -43,6 +44,8 @@ pub struct Serving {
     pub service: ServiceName,
     /// The Secret, in the Service's namespace.
     pub secret: String,
+    /// What the adapter answers for: the API server has to believe it in these groups.
+    pub served: Served,
 }
 
 impl Serving {

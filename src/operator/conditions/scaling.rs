@@ -80,8 +80,9 @@ fn remedy(reason: &str) -> Option<&'static str> {
         ),
         "FailedGetExternalMetric" => Some(
             "whoever owns external.metrics.k8s.io (kubectl get apiservice \
-             v1beta1.external.metrics.k8s.io) has to serve cio_queue_depth with the label pipeline, or \
-             set spec.autoscaling.metricSource: Pods",
+             v1beta1.external.metrics.k8s.io) has to serve cio_queue_depth with the label pipeline; where \
+             nobody does, install the chart with metricsApi.external=true, or set \
+             spec.autoscaling.metricSource: Pods",
         ),
         "FailedGetResourceMetric" => Some("look at metrics-server"),
         _ => None,

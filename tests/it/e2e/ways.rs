@@ -1,4 +1,4 @@
-//! The real HPA scales pipelines on what other adapters serve: each program real, and none of ours.
+//! The real HPA scales pipelines on what other adapters serve, and on ours beside them: each program real.
 //!
 //! These tests run before all others and with none beside them: the API has one owner in a cluster.
 
@@ -55,6 +55,57 @@ fn prometheus_adapter_with_the_rule_of_the_chart_scales_from_2_pods_to_4() {
     let sum: f64 = shares.iter().sum();
     assert!((1500.0..=2000.0).contains(&sum), "{shares:?}");
     assert_eq!(spec(&theirs), before, "somebody wrote their APIService");
+}
+
+#[test]
+#[ignore = "needs a cluster and prometheus-adapter: make test-e2e"]
+fn the_external_metric_of_our_adapter_scales_beside_prometheus_adapter() {
+    installed_as("metricsApi.mode=prometheus-adapter,metricsApi.external=true");
+    let stage = Stage::new("external", &[]);
+    let _prometheus = Prometheus::discovering(PROMETHEUS, "static_configs: []");
+    let _adapter = PrometheusAdapter::start(&stage);
+    let theirs = Foreign::new(&json!({}), &stage.namespace);
+    let before = spec(&theirs);
+    stage.pipeline(&standing_backlog("External"));
+    stage.wait_ready();
+    stage.produce(2000);
+    let mut most = 0;
+    stage.wait("4 pods, by our external metric", SOON, || {
+        most = most.max(stage.replicas());
+        stage.replicas() == 4
+    });
+    let mut calm = 0;
+    stage.wait("it stays so for 40 s", SOON, || {
+        most = most.max(stage.replicas());
+        calm += 1;
+        calm == 40
+    });
+    assert_eq!((most, stage.replicas()), (4, 4));
+    assert_eq!(stage.condition("MetricsAvailable").0, "True");
+    let total = external(&stage, "pipeline%3Devents");
+    assert!((1500..=2000).contains(&total[0]), "{total:?}");
+    assert_eq!(external(&stage, "pipeline%3Dother"), Vec::<u64>::new());
+    assert_eq!(spec(&theirs), before, "somebody wrote their APIService");
+}
+
+/// The values of the external metric, as the HPA asks for them.
+fn external(stage: &Stage, selector: &str) -> Vec<u64> {
+    let path = format!(
+        "/apis/external.metrics.k8s.io/v1beta1/namespaces/{}/cio_queue_depth?labelSelector={selector}",
+        stage.namespace
+    );
+    let list: Value =
+        serde_json::from_str(&run("kubectl", &["get", "--raw", &path])).expect("JSON");
+    let items = list["items"].as_array().expect("items").iter();
+    items
+        .map(|it| {
+            it["value"]
+                .as_str()
+                .expect("a quantity")
+                .parse()
+                .expect("jobs")
+        })
+        .collect()
 }
 
 /// A pipeline whose queue hardly drains, and whose HPA acts at once.
