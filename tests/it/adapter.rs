@@ -396,6 +396,40 @@ fn values(document: &Value) -> Vec<(&str, &str)> {
 }
 
 #[tokio::test]
+async fn the_external_metric_is_the_whole_queue_of_the_pipelines_that_are_asked_for() {
+    const EXTERNAL: &str = "/apis/external.metrics.k8s.io/v1beta1/namespaces/shop/cio_queue_depth";
+    let bench = Bench::new().await;
+    let sidecar = Sidecar::with_depth("2001").await;
+    for name in ["a", "b"] {
+        bench.pods.apply(&pod(name, "Running", sidecar.address));
+    }
+    for (selector, expected) in [("events", vec!["2001"]), ("other", Vec::new())] {
+        let path = format!("{EXTERNAL}?labelSelector=pipeline%3D{selector}");
+        let headers = [("x-remote-user", HPA)];
+        let (code, document) = bench.get(Some(bench.proxy()), &path, &headers).await;
+        assert_eq!(
+            (code, &document["kind"]),
+            (200, &json!("ExternalMetricValueList"))
+        );
+        let items = document["items"].as_array().unwrap();
+        let values: Vec<_> = items
+            .iter()
+            .map(|it| it["value"].as_str().unwrap())
+            .collect();
+        assert_eq!(values, expected, "{document}");
+        let (_, access) = bench.verdicts.asked.lock().unwrap().pop().unwrap();
+        let described = (
+            access.verb,
+            access.group,
+            access.resource,
+            access.subresource,
+        );
+        let external = "external.metrics.k8s.io";
+        assert_eq!(described, ("list", external, "cio_queue_depth", ""));
+    }
+}
+
+#[tokio::test]
 async fn the_hpa_gets_a_share_for_every_running_pod_and_for_no_other() {
     let bench = Bench::new().await;
     let sidecar = Sidecar::with_depth("2001").await;
