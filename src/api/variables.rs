@@ -34,8 +34,8 @@ pub const TAKEN_MESSAGE: &str = "spec.worker.template.env must not name a variab
      other fields (REDIS_URL, CIO_QUEUE, CIO_CONCURRENCY, CUSTOMERIO_SITE_ID and so on): set the field instead";
 
 /// A variable.
-#[derive(JsonSchema, Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(JsonSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Variable {
     /// Its name.
     #[schemars(length(min = 1, max = 256))]
