@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::chart::template;
 use super::monitoring::{Prometheus, address, linted_metrics};
-use super::support::{SOON, Stage, run};
+use super::support::{SOON, Stage, adapter_alone, operator_alone, run};
 
 const EVERYTHING: [&str; 2] = [
     "--set",
@@ -185,6 +185,8 @@ fn every_panel_of_the_dashboard_shows_something_of_a_real_run() {
 ",
     );
     stage.wait_ready();
+    // Prometheus knows operators and adapters by their addresses: none may be replaced meanwhile.
+    let _alone = (operator_alone(), adapter_alone());
     let mut targets = Vec::new();
     for pod in stage.pods() {
         targets.push(target(&pod, 9100, Some("events")));
