@@ -23,12 +23,17 @@ fn without_an_adapter_the_pods_stay_and_the_pipeline_says_so() {
     stage.produce(1900);
     stage.wait("4 pods for 1,900 jobs", SOON, || stage.replicas() == 4);
     scale(0);
-    stage.wait("MetricsAvailable=False", SOON, || {
-        stage.condition("MetricsAvailable").0 == "False"
-    });
+    // New pods have no CPU figures yet, and the HPA may name those first.
+    stage.wait(
+        "MetricsAvailable=False, for want of the depth",
+        SOON,
+        || {
+            let (status, reason, _) = stage.condition("MetricsAvailable");
+            (status.as_str(), reason.as_str()) == ("False", "FailedGetPodsMetric")
+        },
+    );
     let (_, reason, message) = stage.condition("MetricsAvailable");
     println!("MetricsAvailable=False, {reason}: {message}");
-    assert_eq!(reason, "FailedGetPodsMetric");
     for word in ["cio_queue_depth", "number of pods is held", "adapter"] {
         assert!(message.contains(word), "{message}");
     }
