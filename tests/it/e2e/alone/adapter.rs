@@ -3,7 +3,7 @@
 use std::thread::sleep;
 use std::time::Duration;
 
-use super::super::support::{SOON, Stage, run};
+use super::super::support::{SOON, Stage, run, try_run};
 
 const SYSTEM: &str = "cio-system";
 const DEPLOYMENT: &str = "deployment/cio-cio-operator-adapter";
@@ -22,6 +22,7 @@ fn without_an_adapter_the_pods_stay_and_the_pipeline_says_so() {
     stage.wait_ready();
     stage.produce(1900);
     stage.wait("4 pods for 1,900 jobs", SOON, || stage.replicas() == 4);
+    let _back = Back;
     scale(0);
     // New pods have no CPU figures yet, and the HPA may name those first.
     stage.wait(
@@ -51,6 +52,16 @@ fn without_an_adapter_the_pods_stay_and_the_pipeline_says_so() {
     });
     assert!(stage.finished("completed") > done, "delivery went on");
     assert_eq!(stage.condition("Degraded").0, "False");
+}
+
+/// The adapters come back with its end, also when the test fails: others need them.
+struct Back;
+
+impl Drop for Back {
+    fn drop(&mut self) {
+        let replicas = ["scale", DEPLOYMENT, "--replicas=2"];
+        try_run("kubectl", &[&["-n", SYSTEM][..], &replicas].concat(), None);
+    }
 }
 
 fn scale(replicas: u32) {
