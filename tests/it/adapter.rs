@@ -417,16 +417,17 @@ async fn the_external_metric_is_the_whole_queue_of_the_pipelines_that_are_asked_
             .map(|it| it["value"].as_str().unwrap())
             .collect();
         assert_eq!(values, expected, "{document}");
-        let (_, access) = bench.verdicts.asked.lock().unwrap().pop().unwrap();
-        let described = (
-            access.verb,
-            access.group,
-            access.resource,
-            access.subresource,
-        );
-        let external = "external.metrics.k8s.io";
-        assert_eq!(described, ("list", external, "cio_queue_depth", ""));
     }
+    // The second answer to the same question is remembered.
+    let (_, access) = bench.verdicts.asked.lock().unwrap().pop().unwrap();
+    let described = (
+        access.verb,
+        access.group,
+        access.resource,
+        access.subresource,
+    );
+    let external = "external.metrics.k8s.io";
+    assert_eq!(described, ("list", external, "cio_queue_depth", ""));
 }
 
 #[tokio::test]
