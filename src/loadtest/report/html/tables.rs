@@ -204,22 +204,28 @@ pub(super) fn ends(report: &Report) -> String {
 /// Answers by status.
 fn statuses(report: &Report) -> String {
     let totals = &report.totals;
-    let mut rows = String::new();
     let none = (totals.unanswered() > 0).then(|| ("no answer".to_owned(), totals.unanswered()));
     let all = totals
         .statuses
         .iter()
         .map(|(status, count)| (status.to_string(), *count));
-    for (name, number) in all.chain(none) {
+    let rows = shares(all.chain(none), totals.requests);
+    section("Answers", &["status", "requests>", "share>"], &rows)
+}
+
+/// Counts with their shares of `whole`.
+fn shares(counts: impl IntoIterator<Item = (String, u64)>, whole: u64) -> String {
+    let mut rows = String::new();
+    for (name, number) in counts {
         writeln!(
             rows,
             "<tr><td>{name}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>",
             thousands(number),
-            percent(share(number, totals.requests))
+            percent(share(number, whole))
         )
         .unwrap_or_default();
     }
-    section("Answers", &["status", "requests>", "share>"], &rows)
+    rows
 }
 
 /// Through the queue no answer is seen: what became of the jobs.
@@ -227,21 +233,14 @@ fn jobs(report: &Report) -> String {
     let totals = &report.totals;
     let doubtful = report.clean_up.map_or(0, |it| it.doubtful as u64);
     let count = |it: Option<Trend>| it.map_or(0, |it| it.count);
-    let mut rows = String::new();
-    for (name, number) in [
+    let counts = [
         ("added", count(report.latencies.enqueue)),
         ("completed", count(report.latencies.lag)),
         ("not added, or failed for good", totals.errors),
         ("in doubt at the end", doubtful),
-    ] {
-        writeln!(
-            rows,
-            "<tr><td>{name}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>",
-            thousands(number),
-            percent(share(number, totals.requests))
-        )
-        .unwrap_or_default();
-    }
+    ];
+    let counts = counts.map(|(name, number)| (name.to_owned(), number));
+    let rows = shares(counts, totals.requests);
     section("Jobs", &["", "jobs>", "share>"], &rows)
 }
 
