@@ -1,5 +1,6 @@
 //! Two operators, of which one writes: what happens when that one ends, asked or not.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
 use std::thread::scope;
@@ -28,21 +29,18 @@ fn a_killed_leader_is_followed_within_20_seconds_and_nothing_flaps() {
     stage.wait("2 ready pods", SOON, || stage.pods().len() == 2);
     stage.produce(1200);
     let before = picture(&stage);
-    let first = leader();
-    kill_container(&system("pod", &first.pod));
+    let first = leads(|_| true);
+    kill_container(&system("pod", &first.pod).expect("the leader's pod"));
     let killed = Clock::system().now();
     // What only a leader does: objects for another pipeline.
     let another = manifest(LOAD).replace("name: events", "name: second");
     let another = another.replace("queue: {", "queue: {name: second, ");
     let applied = stage.try_kubectl(&["apply", "-f", "-"], Some(&another));
     assert!(applied.status.success(), "{applied:?}");
-    stage.wait("another leads", SOON, || {
-        leader().identity != first.identity
-    });
+    let second = leads(|now| now.identity != first.identity);
     stage.wait("it works", SOON, || {
         !stage.get("deployment", "second-worker").is_null()
     });
-    let second = leader();
     assert_eq!(second.transitions, first.transitions + 1);
 
     let writes = writes_since(killed);
@@ -77,16 +75,11 @@ fn a_leader_that_is_asked_to_end_hands_over_at_once() {
     let _alone = support::operator_alone();
     let rolled = ["rollout", "status", "deployment", OPERATOR, "--timeout=2m"];
     run("kubectl", &[&["-n", SYSTEM][..], &rolled[..]].concat());
-    let first = leader();
+    // Installed is not led yet: the first lease is taken once an operator has read the cluster.
+    let first = leads(|_| true);
     let ended = Clock::system().now();
     run("kubectl", &["-n", SYSTEM, "delete", "pod", &first.pod]);
-    wait_for(
-        "another leads",
-        SOON,
-        || format!("{:?}", leader()),
-        || !leader().pod.is_empty() && leader().pod != first.pod,
-    );
-    let second = leader();
+    let second = leads(|now| now.pod != first.pod);
     assert_eq!(second.transitions, first.transitions + 1);
     let writes = writes_since(ended);
     let leases = |pod: &str| {
@@ -154,20 +147,37 @@ struct Leader {
     transitions: i64,
 }
 
-fn leader() -> Leader {
-    let spec = &system("lease", OPERATOR)["spec"];
-    let identity = spec["holderIdentity"].as_str().unwrap_or_default();
-    let pod = identity.rsplit_once('_').map_or("", |(pod, _)| pod);
-    Leader {
+/// The first leader of that kind, waited for.
+fn leads(is: impl Fn(&Leader) -> bool) -> Leader {
+    let found = RefCell::new(None);
+    wait_for(
+        "an operator leads",
+        SOON,
+        || format!("{:?}", leader()),
+        || {
+            found.replace(leader().filter(&is));
+            found.borrow().is_some()
+        },
+    );
+    found.into_inner().expect("it was found")
+}
+
+/// `None` while nobody leads: no lease yet, or one that was given back.
+fn leader() -> Option<Leader> {
+    let spec = &system("lease", OPERATOR)?["spec"];
+    let identity = spec["holderIdentity"].as_str()?;
+    let (pod, _) = identity.rsplit_once('_')?;
+    Some(Leader {
         identity: identity.to_owned(),
         pod: pod.to_owned(),
         transitions: spec["leaseTransitions"].as_i64().expect("a number"),
-    }
+    })
 }
 
-fn system(kind: &str, name: &str) -> Value {
-    let text = run("kubectl", &["-n", SYSTEM, "get", kind, name, "-o", "json"]);
-    serde_json::from_str(&text).expect("JSON")
+fn system(kind: &str, name: &str) -> Option<Value> {
+    let get = ["get", kind, name, "--ignore-not-found", "-o", "json"];
+    let text = run("kubectl", &[&["-n", SYSTEM][..], &get[..]].concat());
+    (!text.is_empty()).then(|| serde_json::from_str(&text).expect("JSON"))
 }
 
 /// What must not change: the owned objects to the letter, but for the HPA's status, and the pods.
