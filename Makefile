@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help check test test-hpa test-limit test-soak soak test-e2e bench bench-scale tools images release demo demo-clean clean setup sbom
+.PHONY: help check test test-hpa test-limit test-soak soak test-e2e test-keda bench bench-scale tools images release demo demo-clean clean setup sbom
 
 CARGO ?= cargo
 CLUSTER := tests/cluster/cluster
@@ -60,6 +60,9 @@ test-e2e: setup images ## end to end, on a real Kubernetes
 	@tests/cluster/images own-worker
 	@tests/cluster/selftest
 	@tests/e2e
+
+test-keda: setup images ## beside a real KEDA, which takes ten minutes to build: no part of `make test`
+	@tests/e2e keda
 
 demo: setup ## the main job, from nothing to a picture; CONTEXT=NAME IMAGE=REPO:TAG uses your own cluster
 	@[ -n "$(CONTEXT)" ] || $(MAKE) --no-print-directory images

@@ -58,7 +58,7 @@ pub enum Unknown {
     #[error("no ready sidecar answered: {0}; a NetworkPolicy may be in the way of the adapter")]
     SidecarUnreachable(String),
     /// Something came back that is no sidecar's answer.
-    #[error("what listens on the sidecar's port is not the sidecar: {0}")]
+    #[error("what listens on the sidecar's port is not this pipeline's sidecar: {0}")]
     InvalidAnswer(String),
     /// The sidecar cannot read its queue.
     #[error("the sidecar cannot read the queue; its log says why Redis does not answer")]
@@ -85,25 +85,28 @@ impl Unknown {
 }
 
 /// Asks the first of `sidecars`, and the second when the first cannot tell, or is too new to know
-/// how much of the limit is used. Takes at most twice the client's time limit; `client` is made
-/// from [`CLIENT`].
+/// how much of the limit is used. One that counts for another pipeline than this cannot tell: an
+/// address is another pod's once its pod is gone. Takes at most twice the client's time limit;
+/// `client` is made from [`CLIENT`].
 ///
 /// # Errors
 /// Why the depth is not known: what the sidecar that could be reached said, else the last one.
 pub async fn read_depth(
     client: &HttpClient,
+    pipeline: &str,
     sidecars: &[SocketAddr],
     now: Timestamp,
 ) -> Result<Reading, Unknown> {
+    let ask = async |sidecar| ask(client, pipeline, sidecar, now).await;
     let mut unknown = Unknown::NoReadySidecar;
     let mut left = sidecars.iter().take(ATTEMPTS);
     while let Some(sidecar) = left.next() {
-        match ask(client, *sidecar, now).await {
+        match ask(*sidecar).await {
             Ok(first) if first.limit_is_coming => {
                 let Some(sidecar) = left.next() else {
                     return Ok(first.reading);
                 };
-                let second = timeout(LIMIT_PATIENCE, ask(client, *sidecar, now)).await;
+                let second = timeout(LIMIT_PATIENCE, ask(*sidecar)).await;
                 return Ok(with_a_limit(first, second.ok().and_then(Result::ok)));
             }
             Ok(answer) => return Ok(answer.reading),
@@ -128,10 +131,15 @@ fn with_a_limit(first: Answer, second: Option<Answer>) -> Reading {
     second.filter(knows).unwrap_or(first).reading
 }
 
-async fn ask(client: &HttpClient, sidecar: SocketAddr, now: Timestamp) -> Result<Answer, Unknown> {
+async fn ask(
+    client: &HttpClient,
+    pipeline: &str,
+    sidecar: SocketAddr,
+    now: Timestamp,
+) -> Result<Answer, Unknown> {
     let text = page(client, sidecar).await?;
     Ok(Answer {
-        reading: interpret(&text, now)?,
+        reading: interpret(&text, pipeline, now)?,
         limit_is_coming: Limit::is_coming(&text),
     })
 }
@@ -155,8 +163,12 @@ pub(super) async fn page(client: &HttpClient, address: SocketAddr) -> Result<Str
         .map_err(|_| Unknown::InvalidAnswer("the answer is not text".to_owned()))
 }
 
-/// What a sidecar's metrics say about the depth.
-fn interpret(text: &str, now: Timestamp) -> Result<Reading, Unknown> {
+/// What a sidecar's metrics say about the depth of this pipeline's queue.
+fn interpret(text: &str, pipeline: &str, now: Timestamp) -> Result<Reading, Unknown> {
+    if text.lines().any(|line| is_of_another(line, pipeline)) {
+        let another = "it counts for another pipeline".to_owned();
+        return Err(Unknown::InvalidAnswer(another));
+    }
     let Some(depth) = sample(text, DEPTH)? else {
         // A sidecar without a reading leaves the depth out, and has its other series all the same.
         return Err(if text.contains("cio_queue_") {
@@ -177,6 +189,19 @@ fn interpret(text: &str, now: Timestamp) -> Result<Reading, Unknown> {
         read_at,
         limit: Limit::of(text),
     })
+}
+
+/// Whether a line has the depth of another pipeline's queue. A pipeline's name is a DNS label, so
+/// that nothing in it is escaped.
+fn is_of_another(line: &str, pipeline: &str) -> bool {
+    const LABEL: &str = "pipeline=\"";
+    let labels = line
+        .strip_prefix(DEPTH)
+        .and_then(|rest| rest.strip_prefix('{'));
+    let name = labels
+        .and_then(|labels| labels.split_once(LABEL))
+        .and_then(|(_, rest)| rest.split_once('"'));
+    name.is_some_and(|(name, _)| name != pipeline)
 }
 
 /// The one sample of a series in Prometheus' text format; a sidecar has one queue.
@@ -248,7 +273,7 @@ mod tests {
             ("0", "1763999970.000", 0),
             ("2e3", "1764000029.9 1764000000000", 2000),
         ] {
-            let reading = interpret(&text(depth, read_at), now()).unwrap();
+            let reading = interpret(&text(depth, read_at), "events", now()).unwrap();
             assert_eq!(reading.depth, expected, "{depth} {read_at}");
         }
     }
@@ -275,9 +300,21 @@ mod tests {
             ("<html>hello</html>".to_owned(), "InvalidAnswer"),
             (String::new(), "InvalidAnswer"),
         ] {
-            let unknown = interpret(&text, now()).unwrap_err();
+            let unknown = interpret(&text, "events", now()).unwrap_err();
             assert_eq!(unknown.reason(), reason, "{text}");
         }
+    }
+
+    #[test]
+    fn the_depth_of_another_pipeline_is_not_taken_for_this_ones() {
+        let page = text("2000", "1764000000");
+        for another in ["event", "events2", "other"] {
+            let unknown = interpret(&page, another, now()).unwrap_err();
+            assert_eq!(unknown.reason(), "InvalidAnswer", "{another}");
+            assert!(unknown.to_string().contains("another pipeline"));
+        }
+        let unnamed = page.replace(LABELS, "");
+        assert_eq!(interpret(&unnamed, "events", now()).unwrap().depth, 2000);
     }
 
     #[test]
@@ -308,7 +345,7 @@ mod tests {
     #[tokio::test]
     async fn nobody_to_ask_is_a_reason_of_its_own() {
         let client = HttpClient::new(CLIENT).unwrap();
-        let unknown = read_depth(&client, &[], now()).await.unwrap_err();
+        let unknown = read_depth(&client, "events", &[], now()).await.unwrap_err();
         assert_eq!(unknown.reason(), "NoReadySidecar");
     }
 }

@@ -73,7 +73,7 @@ impl Readings {
     ) -> Result<Reading, Unknown> {
         let asked = async {
             let _turn = self.turns.acquire().await;
-            read_depth(&self.client, sidecars, self.clock.now()).await
+            read_depth(&self.client, pipeline, sidecars, self.clock.now()).await
         };
         let outcome = tokio::time::timeout(LIMIT, asked)
             .await

@@ -7,7 +7,7 @@ use super::check::Check;
 use super::checks::{clock, cluster, customerio, limit, metrics_api, pipeline, redis};
 use super::gather;
 use super::resolve::Resolver;
-use crate::api::{self, MetricSource};
+use crate::api;
 use crate::delivery::client::{Endpoint, Region};
 use crate::delivery::credentials::Credentials;
 use crate::delivery::limiter::limit_key;
@@ -110,8 +110,7 @@ async fn in_cluster(client: &Client, request: Request, checks: &mut Vec<Check>) 
         checks.extend(metrics_api::check(&metrics_api::Facts {
             services: facts.api_services.as_ref(),
             ours: &facts.adapters,
-            acting: None,
-            needed: true,
+            pipeline: None,
         }));
         return Some(without_cluster(request));
     };
@@ -127,11 +126,11 @@ async fn in_cluster(client: &Client, request: Request, checks: &mut Vec<Check>) 
         }
     };
     let hpa = gather::cluster::hpa(client, &namespace, &name).await;
+    let source = found.pipeline().spec.autoscaling.metric_source;
     checks.extend(metrics_api::check(&metrics_api::Facts {
         services: facts.api_services.as_ref(),
         ours: &facts.adapters,
-        acting: pipeline::acting(&hpa),
-        needed: found.pipeline().spec.autoscaling.metric_source == MetricSource::Pods,
+        pipeline: Some((source, pipeline::acting(&hpa))),
     }));
     checks.push(pipeline::ready(found.pipeline()));
     checks.push(pipeline::hpa(hpa.as_ref(), found.pipeline()));

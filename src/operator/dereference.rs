@@ -120,10 +120,11 @@ pub(super) async fn dereference(
     let Sources { caches, .. } = sources;
     let filled = caches.filled(FILLING).await;
     filled.map_err(Error::TakeTooLong)?;
+    let name = pipeline.name_any();
     let place = Place {
         client: sources.client,
         namespace: pipeline.namespace().unwrap_or_default(),
-        name: format!("{}-worker", pipeline.name_any()),
+        name: format!("{name}-worker"),
     };
     let (service_account, disruption_budget, deployment, hpa, pod_monitor) = try_join!(
         place.find(&caches.accounts, "ServiceAccount"),
@@ -136,9 +137,9 @@ pub(super) async fn dereference(
         sidecars,
         workers,
         obstacle,
-    } = caches.pods.of(&place.namespace, &pipeline.name_any());
+    } = caches.pods.of(&place.namespace, &name);
     let (depth, delivery) = join!(
-        reading::read_depth(sources.http, &sidecars, sources.clock.now()),
+        reading::read_depth(sources.http, &name, &sidecars, sources.clock.now()),
         circuit::read_delivery(sources.http, &workers),
     );
     Ok(Observed {

@@ -80,7 +80,7 @@ async fn the_example_producer_adds_jobs_as_the_guide_does() {
         ),
     ] {
         let key = format!("bull:cio-events:{id}");
-        let row: Vec<String> = raw(&server, &["HMGET", &key, "name", "opts", "data"]).await;
+        let row: Vec<String> = server.ask(&["HMGET", &key, "name", "opts", "data"]).await;
         let [job, options] =
             [&row[2], &row[1]].map(|text| serde_json::from_str::<Value>(text).unwrap());
         assert_eq!((row[0].as_str(), options), (name, expected_options.clone()));
@@ -110,8 +110,12 @@ async fn a_queue_that_does_not_exist_is_empty() {
 #[tokio::test]
 async fn a_marker_of_bullmq_4_is_not_a_job() {
     let server = RedisServer::start();
-    raw::<()>(&server, &["HSET", "bull:cio-events:7", "timestamp", "1000"]).await;
-    raw::<()>(&server, &["RPUSH", "bull:cio-events:wait", "7", "0:0"]).await;
+    server
+        .ask::<()>(&["HSET", "bull:cio-events:7", "timestamp", "1000"])
+        .await;
+    server
+        .ask::<()>(&["RPUSH", "bull:cio-events:wait", "7", "0:0"])
+        .await;
     let counts = reader(&server.url(), QUEUE).read().await.unwrap();
     assert_eq!(
         (counts.waiting, counts.oldest_waiting_timestamp_ms),
@@ -232,11 +236,13 @@ async fn a_sentinel_with_a_password_gets_that_of_the_address() {
 #[tokio::test]
 async fn a_cluster_answers_where_the_keys_have_a_hash_tag() {
     let server = RedisServer::start_with(&["--cluster-enabled", "yes", "--save", ""]);
-    raw::<()>(&server, &["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]).await;
+    server
+        .ask::<()>(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"])
+        .await;
     let address = server.url().replace("redis://", "redis-cluster://");
     let reader = reader(&address, "{cio}");
     crate::support::eventually("the cluster is up", async || reader.read().await.ok()).await;
-    raw::<()>(&server, &["LPUSH", "bull:{cio}:wait", "1"]).await;
+    server.ask::<()>(&["LPUSH", "bull:{cio}:wait", "1"]).await;
     assert_eq!(reader.read().await.unwrap().waiting, 1);
 }
 
@@ -255,14 +261,6 @@ fn sentinel_of(server: &RedisServer, more: &str) -> RedisServer {
     RedisServer::start_sentinel(&format!(
         "sentinel monitor main 127.0.0.1 {port} 1\nsentinel auth-pass main secret\n{more}"
     ))
-}
-
-async fn raw<T: redis::FromRedisValue>(server: &RedisServer, command: &[&str]) -> T {
-    let client = redis::Client::open(server.url()).unwrap();
-    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-    let mut raw = redis::cmd(command[0]);
-    raw.arg(&command[1..]);
-    raw.query_async(&mut connection).await.unwrap()
 }
 
 /// Our count of what BullMQ calls `state`.

@@ -1,9 +1,9 @@
-//! Whose `custom.metrics.k8s.io` is, and whether it answers. `external.metrics.k8s.io` is
-//! not looked at: whether the HPA acts says as much.
+//! Whose the API group is that the HPA asks, and whether it answers.
 
 use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
 
 use super::cluster::{INSTALL, not_allowed, unknown};
+use crate::api::MetricSource;
 use crate::doctor::check::Check;
 use crate::doctor::found::Found;
 
@@ -12,14 +12,13 @@ const NAME: &str = "metrics-api";
 /// What the check needs.
 #[derive(Debug)]
 pub(in crate::doctor) struct Facts<'a> {
-    /// The group's `APIService` objects.
+    /// The `APIService` objects of both groups.
     pub(in crate::doctor) services: Found<&'a Vec<APIService>>,
     /// The Services of our adapters, as `namespace/name`.
     pub(in crate::doctor) ours: &'a [String],
-    /// Whether the pipeline's HPA has what it scales on; nothing where no pipeline is looked at.
-    pub(in crate::doctor) acting: Option<bool>,
-    /// Whether the pipeline's HPA asks this API at all.
-    pub(in crate::doctor) needed: bool,
+    /// What the pipeline scales on, and whether its HPA has it; nothing where no pipeline is
+    /// looked at.
+    pub(in crate::doctor) pipeline: Option<(MetricSource, Option<bool>)>,
 }
 
 pub(in crate::doctor) fn check(facts: &Facts<'_>) -> Vec<Check> {
@@ -29,39 +28,78 @@ pub(in crate::doctor) fn check(facts: &Facts<'_>) -> Vec<Check> {
         Found::Forbidden => return vec![not_allowed(NAME, "apiservices")],
         Found::Unknown(why) => return vec![unknown(NAME, &why)],
     };
-    if services.is_empty() {
+    let asked = asked(facts, services);
+    if asked.is_empty() {
         return vec![nobody(facts)];
     }
-    services.iter().map(|service| one(facts, service)).collect()
+    asked
+        .into_iter()
+        .map(|service| one(facts, service))
+        .collect()
 }
 
-fn nobody(facts: &Facts<'_>) -> Check {
-    let finding = "nobody serves custom.metrics.k8s.io";
-    if facts.needed {
-        let remedy = format!("{INSTALL} --set metricsApi.mode=adapter");
-        Check::failure(
-            NAME,
-            format!("{finding}: the HPA cannot see the queue"),
-            remedy,
-        )
-    } else {
-        Check::pass(
-            NAME,
-            format!("{finding}, and the pipeline asks for External metrics"),
-        )
+/// Those that the pipeline's HPA asks. Without a pipeline those that one could: somebody else's external
+/// metrics are none of our business, unless there is nothing but these.
+fn asked<'a>(facts: &Facts<'_>, services: &'a [APIService]) -> Vec<&'a APIService> {
+    let of = |source| services.iter().filter(move |it| is_of(it, source));
+    if let Some((source, _)) = facts.pipeline {
+        return of(source).collect();
     }
+    let ours = |it: &&APIService| facts.ours.contains(&owner(it));
+    let mut asked: Vec<_> = of(MetricSource::Pods).collect();
+    asked.extend(of(MetricSource::External).filter(ours));
+    if asked.is_empty() {
+        asked.extend(of(MetricSource::External));
+    }
+    asked
 }
 
-fn one(facts: &Facts<'_>, service: &APIService) -> Check {
-    let name = service.metadata.name.as_deref().unwrap_or_default();
+fn is_of(service: &APIService, source: MetricSource) -> bool {
+    let of = service.spec.as_ref().and_then(|spec| spec.group.as_deref());
+    of == Some(group(source))
+}
+
+/// The Service behind it, as `namespace/name`.
+fn owner(service: &APIService) -> String {
     let behind = service.spec.as_ref().and_then(|spec| spec.service.as_ref());
-    let owner = behind.map_or_else(
+    behind.map_or_else(
         || "the API server itself".to_owned(),
         |behind| {
             let part = |text: &Option<String>| text.clone().unwrap_or_default();
             format!("{}/{}", part(&behind.namespace), part(&behind.name))
         },
-    );
+    )
+}
+
+/// The API group that an HPA asks.
+fn group(source: MetricSource) -> &'static str {
+    match source {
+        MetricSource::Pods => "custom.metrics.k8s.io",
+        MetricSource::External => "external.metrics.k8s.io",
+    }
+}
+
+fn nobody(facts: &Facts<'_>) -> Check {
+    let source = facts
+        .pipeline
+        .map_or(MetricSource::Pods, |(source, _)| source);
+    let value = match source {
+        MetricSource::Pods => "mode=adapter",
+        MetricSource::External => "external=true",
+    };
+    Check::failure(
+        NAME,
+        format!(
+            "nobody serves {}: the HPA cannot see the queue",
+            group(source)
+        ),
+        format!("{INSTALL} --set metricsApi.{value}"),
+    )
+}
+
+fn one(facts: &Facts<'_>, service: &APIService) -> Check {
+    let name = service.metadata.name.as_deref().unwrap_or_default();
+    let owner = owner(service);
     if let Some(why) = unavailable(service) {
         let finding = format!("{name} of {owner} does not answer: {why}");
         let (of, called) = owner.split_once('/').unwrap_or_default();
@@ -78,22 +116,30 @@ fn one(facts: &Facts<'_>, service: &APIService) -> Check {
 
 fn foreign(facts: &Facts<'_>, name: &str, owner: &str) -> Check {
     let finding = format!("{name} belongs to another adapter, {owner}");
-    let remedy = format!(
-        "remove that adapter (kubectl get apiservice {name} -o yaml shows whose it is), or let it serve \
-         cio_queue_depth and install with --set metricsApi.mode=prometheus-adapter (its rule comes along) or none"
-    );
-    match (facts.acting, facts.needed) {
-        (Some(true), _) => Check::warning(
+    let shown = format!("kubectl get apiservice {name} -o yaml shows whose it is");
+    let remedy = if name.ends_with(group(MetricSource::External)) {
+        format!(
+            "let it serve cio_queue_depth with the label pipeline ({shown}), or set \
+             spec.autoscaling.metricSource: Pods"
+        )
+    } else {
+        format!(
+            "remove that adapter ({shown}), or let it serve cio_queue_depth and install with \
+             --set metricsApi.mode=prometheus-adapter (its rule comes along) or none"
+        )
+    };
+    match facts.pipeline.and_then(|(_, acting)| acting) {
+        Some(true) => Check::warning(
             NAME,
             format!("{finding}, which gives the HPA what it needs"),
             remedy,
         ),
-        (None, _) | (_, false) => Check::warning(NAME, finding, remedy),
-        (Some(false), true) => Check::failure(
+        Some(false) => Check::failure(
             NAME,
             format!("{finding}, and the HPA gets nothing from it"),
             remedy,
         ),
+        None => Check::warning(NAME, finding, remedy),
     }
 }
 
@@ -112,15 +158,19 @@ mod tests {
     use super::*;
     use crate::doctor::check::Verdict::{self, Failure, Pass, Warning};
 
-    /// The services, whether the HPA acts, whether it asks this API → the verdict.
-    type Case = (Found<Vec<APIService>>, Option<bool>, bool, Verdict);
+    /// The services, what the pipeline scales on and whether its HPA acts → verdicts and words.
+    type Case<'a> = (
+        Found<Vec<APIService>>,
+        Option<(MetricSource, Option<bool>)>,
+        &'a [(Verdict, &'a str)],
+    );
 
-    fn service(namespace: &str, available: &str) -> APIService {
-        let spec = json!({"groupPriorityMinimum": 100, "versionPriority": 200,
+    fn service(group: &str, namespace: &str, available: &str) -> APIService {
+        let spec = json!({"group": group, "groupPriorityMinimum": 100, "versionPriority": 200,
             "service": {"namespace": namespace, "name": "adapter"}});
         let condition = json!({"type": "Available", "status": available, "reason": "MissingEndpoints", "message": "no endpoints"});
         serde_json::from_value(json!({
-            "metadata": {"name": "v1beta2.custom.metrics.k8s.io"},
+            "metadata": {"name": format!("v1beta1.{group}")},
             "spec": spec,
             "status": {"conditions": [condition]},
         }))
@@ -128,58 +178,91 @@ mod tests {
     }
 
     #[test]
-    fn the_api_answers_and_is_ours_or_serves_the_hpa_all_the_same() {
+    fn the_api_that_the_hpa_asks_answers_and_is_ours_or_serves_it_all_the_same() {
+        use MetricSource::{External, Pods};
         let ours = ["cio-system/adapter".to_owned()];
-        let cases: &[Case] = &[
+        let custom = |namespace, available| service("custom.metrics.k8s.io", namespace, available);
+        let external =
+            |namespace, available| service("external.metrics.k8s.io", namespace, available);
+        let well = custom("cio-system", "True");
+        let theirs = custom("monitoring", "True");
+        let cases: &[Case<'_>] = &[
             (
-                Found::Yes(vec![service("cio-system", "True")]),
-                Some(true),
-                true,
-                Pass,
+                Found::Yes(vec![well.clone()]),
+                Some((Pods, Some(true))),
+                &[(Pass, "served by cio-system/adapter")],
             ),
             (
-                Found::Yes(vec![service("cio-system", "False")]),
-                Some(true),
-                true,
-                Failure,
+                Found::Yes(vec![custom("cio-system", "False")]),
+                Some((Pods, Some(true))),
+                &[(Failure, "no endpoints")],
             ),
             (
-                Found::Yes(vec![service("monitoring", "True")]),
-                Some(true),
-                true,
-                Warning,
+                Found::Yes(vec![theirs.clone()]),
+                Some((Pods, Some(true))),
+                &[(Warning, "gives the HPA what it needs")],
             ),
             (
-                Found::Yes(vec![service("monitoring", "True")]),
-                Some(false),
-                true,
-                Failure,
+                Found::Yes(vec![theirs.clone()]),
+                Some((Pods, Some(false))),
+                &[(Failure, "gets nothing")],
             ),
             (
-                Found::Yes(vec![service("monitoring", "True")]),
-                Some(false),
-                false,
-                Warning,
-            ),
-            (
-                Found::Yes(vec![service("monitoring", "True")]),
+                Found::Yes(vec![theirs.clone()]),
                 None,
-                true,
-                Warning,
+                &[(Warning, "monitoring/adapter")],
             ),
-            (Found::Yes(vec![]), None, true, Failure),
-            (Found::No, Some(true), false, Pass),
-            (Found::Forbidden, None, true, Warning),
+            // Another group is none of this pipeline's business.
+            (
+                Found::Yes(vec![theirs.clone(), external("cio-system", "True")]),
+                Some((External, Some(true))),
+                &[(Pass, "v1beta1.external.metrics.k8s.io is served by")],
+            ),
+            (
+                Found::Yes(vec![well.clone(), external("keda", "True")]),
+                Some((External, Some(false))),
+                &[(Failure, "keda/adapter")],
+            ),
+            (
+                Found::Yes(vec![well.clone()]),
+                Some((External, None)),
+                &[(Failure, "nobody serves external.metrics.k8s.io")],
+            ),
+            (
+                Found::Yes(vec![theirs, external("cio-system", "True")]),
+                None,
+                &[(Warning, "custom"), (Pass, "external")],
+            ),
+            (
+                Found::Yes(vec![well, external("keda", "True")]),
+                None,
+                &[(Pass, "custom")],
+            ),
+            (
+                Found::Yes(vec![external("keda", "True")]),
+                None,
+                &[(Warning, "keda/adapter")],
+            ),
+            (
+                Found::Yes(vec![]),
+                None,
+                &[(Failure, "nobody serves custom.metrics.k8s.io")],
+            ),
+            (Found::Forbidden, None, &[(Warning, "apiservices")]),
         ];
-        for (services, acting, needed, verdict) in cases {
-            let facts = Facts {
+        for (services, pipeline, expected) in cases {
+            let found = check(&Facts {
                 services: services.as_ref(),
                 ours: &ours,
-                acting: *acting,
-                needed: *needed,
-            };
-            let found = check(&facts);
-            assert_eq!(found[0].verdict, *verdict, "{found:?}");
+                pipeline: *pipeline,
+            });
+            let verdicts: Vec<_> = found.iter().map(|it| it.verdict).collect();
+            let wanted: Vec<_> = expected.iter().map(|(verdict, _)| *verdict).collect();
+            assert_eq!(verdicts, wanted, "{found:?}");
+            for (check, (_, words)) in found.iter().zip(*expected) {
+                assert!(check.finding.contains(words), "{words}: {check:?}");
+                assert!(check.verdict == Pass || check.remedy.is_some(), "{check:?}");
+            }
         }
     }
 }

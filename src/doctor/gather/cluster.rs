@@ -22,9 +22,10 @@ use crate::doctor::found::Found;
 /// The first question: whoever does not answer it in this time is not asked more.
 const PATIENCE: Duration = Duration::from_secs(10);
 const OURS: &str = "app.kubernetes.io/name=cio-operator";
-const API_SERVICES: [&str; 2] = [
+const API_SERVICES: [&str; 3] = [
     "v1beta1.custom.metrics.k8s.io",
     "v1beta2.custom.metrics.k8s.io",
+    "v1beta1.external.metrics.k8s.io",
 ];
 /// Verb, group, resource, and whether it is in the pipeline's namespace alone.
 const RIGHTS: [(&str, &str, &str, bool); 6] = [

@@ -30,7 +30,7 @@ fn healthy(redis_url: &str, endpoint: &str) -> Answers {
     let service = json!({"metadata": {"name": "cio-adapter", "namespace": "cio-system", "labels": labels("adapter")}});
     let api_service = json!({
         "metadata": {"name": "v1beta2.custom.metrics.k8s.io"},
-        "spec": {"groupPriorityMinimum": 100, "versionPriority": 200, "service": {"namespace": "cio-system", "name": "cio-adapter"}},
+        "spec": {"group": "custom.metrics.k8s.io", "groupPriorityMinimum": 100, "versionPriority": 200, "service": {"namespace": "cio-system", "name": "cio-adapter"}},
         "status": {"conditions": [{"type": "Available", "status": "True", "reason": "Passed"}]},
     });
     let condition = |kind: &str, status: &str| json!({"type": kind, "status": status, "reason": "R", "message": "m"});

@@ -135,5 +135,10 @@ fn everything_runs_where_the_restricted_standard_is_enforced() {
 #[ignore = "needs a cluster: make test-e2e"]
 fn helm_test_finds_the_installation_well() {
     super::support::installed();
+    helm_test();
+}
+
+/// Looks at what is installed with the chart's own test.
+pub(super) fn helm_test() {
     run("helm", &["test", "cio", "-n", SYSTEM, "--timeout", "2m"]);
 }

@@ -276,6 +276,22 @@ impl Stage {
         pods
     }
 
+    /// Who the workers' pods are, and how often their containers were restarted.
+    pub(super) fn lives(&self) -> Vec<String> {
+        let life = |pod: &Value| {
+            let status = &pod["status"];
+            let restarts = ["containerStatuses", "initContainerStatuses"].map(|kind| {
+                let containers = status[kind].as_array().cloned().unwrap_or_default();
+                let counts = containers.iter().map(|it| it["restartCount"].to_string());
+                counts.collect::<Vec<_>>().join(" ")
+            });
+            format!("{} {restarts:?}", pod["metadata"]["uid"])
+        };
+        let mut lives: Vec<_> = self.pods().iter().map(life).collect();
+        lives.sort();
+        lives
+    }
+
     /// The guide's own producer puts jobs into the queue, from outside the cluster.
     pub(super) fn produce(&self, count: u32) {
         let forward = PortForward::to_redis(&self.namespace);
@@ -326,13 +342,32 @@ impl Stage {
         format!("/api/v1/namespaces/{namespace}/services/simulator:80/proxy/_sim/{path}")
     }
 
-    /// Asks for the metric of `events` as the HPA does, through the API server, again and again.
-    pub(super) fn ask_until(&self, done: &AtomicBool) -> Asked {
-        let path = format!(
-            "/apis/custom.metrics.k8s.io/v1beta2/namespaces/{}/pods/*/cio_queue_depth\
+    /// What each pod of `events` has, in the version that every adapter serves.
+    pub(super) fn shares(&self) -> Vec<f64> {
+        let text = run("kubectl", &["get", "--raw", &self.metric_path("v1beta1")]);
+        let list: Value = serde_json::from_str(&text).expect("JSON");
+        let items = list["items"].as_array().cloned().unwrap_or_default();
+        let value = |item: &Value| {
+            let text = item["value"].as_str().expect("a quantity");
+            match text.strip_suffix('m') {
+                Some(milli) => milli.parse::<f64>().expect("a number") / 1000.0,
+                None => text.parse().expect("a number"),
+            }
+        };
+        items.iter().map(value).collect()
+    }
+
+    fn metric_path(&self, version: &str) -> String {
+        format!(
+            "/apis/custom.metrics.k8s.io/{version}/namespaces/{}/pods/*/cio_queue_depth\
              ?labelSelector=cio.dev%2Fpipeline%3Devents",
             self.namespace
-        );
+        )
+    }
+
+    /// Asks for the metric of `events` as the HPA does, through the API server, again and again.
+    pub(super) fn ask_until(&self, done: &AtomicBool) -> Asked {
+        let path = self.metric_path("v1beta2");
         let mut asked = Asked::default();
         while !done.load(Ordering::Relaxed) {
             let answer = try_run("kubectl", &["get", "--raw", &path], None);

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use super::apiservices::Foreign;
 use super::monitoring::{Prometheus, linted_metrics};
 use super::scaling::QUICK;
+use super::security::helm_test;
 use super::support::{SOON, Stage, installed_as, run};
 
 const PROMETHEUS: u16 = 19092;
@@ -50,10 +51,11 @@ fn prometheus_adapter_with_the_rule_of_the_chart_scales_from_2_pods_to_4() {
     });
     assert_eq!((most, stage.replicas()), (4, 4));
     assert_eq!(stage.condition("MetricsAvailable").0, "True");
-    let shares = shares(&stage);
+    let shares = stage.shares();
     assert_eq!(shares.len(), 4, "{shares:?}");
     let sum: f64 = shares.iter().sum();
     assert!((1500.0..=2000.0).contains(&sum), "{shares:?}");
+    helm_test();
     assert_eq!(spec(&theirs), before, "somebody wrote their APIService");
 }
 
@@ -85,6 +87,7 @@ fn the_external_metric_of_our_adapter_scales_beside_prometheus_adapter() {
     let total = external(&stage, "pipeline%3Devents");
     assert!((1500..=2000).contains(&total[0]), "{total:?}");
     assert_eq!(external(&stage, "pipeline%3Dother"), Vec::<u64>::new());
+    helm_test();
     assert_eq!(spec(&theirs), before, "somebody wrote their APIService");
 }
 
@@ -109,7 +112,7 @@ fn external(stage: &Stage, selector: &str) -> Vec<u64> {
 }
 
 /// A pipeline whose queue hardly drains, and whose HPA acts at once.
-fn standing_backlog(source: &str) -> String {
+pub(super) fn standing_backlog(source: &str) -> String {
     format!(
         "  workspace: {{endpoint: 'http://simulator', rateLimit: {{requestsPerSecond: 1}}}}
   delivery: {{mode: Single}}
@@ -122,26 +125,6 @@ fn standing_backlog(source: &str) -> String {
 fn spec(theirs: &Foreign) -> Value {
     let object: Value = serde_json::from_str(&theirs.bytes()).expect("JSON");
     object["spec"].clone()
-}
-
-/// What each pod has, as the HPA asks for it.
-fn shares(stage: &Stage) -> Vec<f64> {
-    let path = format!(
-        "/apis/custom.metrics.k8s.io/v1beta1/namespaces/{}/pods/*/cio_queue_depth\
-         ?labelSelector=cio.dev%2Fpipeline%3Devents",
-        stage.namespace
-    );
-    let text = run("kubectl", &["get", "--raw", &path]);
-    let list: Value = serde_json::from_str(&text).expect("JSON");
-    let items = list["items"].as_array().cloned().unwrap_or_default();
-    let value = |item: &Value| {
-        let text = item["value"].as_str().expect("a quantity");
-        match text.strip_suffix('m') {
-            Some(milli) => milli.parse::<f64>().expect("a number") / 1000.0,
-            None => text.parse().expect("a number"),
-        }
-    };
-    items.iter().map(value).collect()
 }
 
 /// The pods for Prometheus to scrape, labelled as a `PodMonitor` labels them.

@@ -6,8 +6,9 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-/// Ports are picked before the server takes them; somebody else may be faster.
-const ATTEMPTS: usize = 5;
+/// Ports are picked before the server takes them; somebody else may be faster, and a Cluster's node
+/// needs the port 10,000 above as well, which is none for every fifth.
+const ATTEMPTS: usize = 10;
 
 /// What a server and what a Sentinel writes to its log once it answers.
 const READY: [&str; 2] = ["Ready to accept connections", "+monitor master"];
@@ -61,7 +62,25 @@ impl RedisServer {
 
     /// Its address, for `REDIS_URL`.
     pub(crate) fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        format!("redis://{}", self.host())
+    }
+
+    /// `HOST:PORT`.
+    pub(crate) fn host(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// What it answers to a command.
+    pub(crate) async fn ask<T: redis::FromRedisValue>(&self, command: &[impl AsRef<str>]) -> T {
+        let command: Vec<_> = command.iter().map(AsRef::as_ref).collect();
+        let client = redis::Client::open(self.url()).expect("an address");
+        let connecting = client.get_multiplexed_async_connection().await;
+        let mut raw = redis::cmd(command[0]);
+        raw.arg(&command[1..]);
+        let answer = raw
+            .query_async(&mut connecting.expect("a connection"))
+            .await;
+        answer.unwrap_or_else(|error| panic!("{command:?}: {error}"))
     }
 
     /// Its port.
@@ -113,6 +132,20 @@ impl Drop for RedisServer {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// The command of docs/redis.md that makes the user `name`, with this password, for queues with
+/// this prefix.
+pub(crate) fn documented_user(name: &str, password: &str, prefix: &str) -> Vec<String> {
+    let document = include_str!("../../../docs/redis.md");
+    let begins = format!("ACL SETUSER {name} ");
+    let command = document.lines().find(|line| line.starts_with(&begins));
+    let words = command.expect("the command").split_whitespace();
+    let word = |word: &str| match word {
+        ">PASSWORD" => format!(">{password}"),
+        _ => word.replacen("~bull:", &format!("~{prefix}:"), 1),
+    };
+    words.map(word).collect()
 }
 
 /// A port that was free a moment ago.

@@ -2,10 +2,12 @@
 
 pub(crate) mod bench;
 mod circuit;
+mod cluster;
 mod faults;
 pub(crate) mod life;
 mod outcomes;
 pub(crate) mod receiver;
+mod rights;
 mod special;
 #[cfg(feature = "otel")]
 mod traces;

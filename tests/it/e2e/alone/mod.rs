@@ -4,4 +4,5 @@
 mod adapter;
 mod control_plane;
 mod hundred;
+mod namespaces;
 mod upgrade;

@@ -42,10 +42,7 @@ fn a_failover_of_sentinel_loses_no_job_and_restarts_no_pod() {
     stage.wait("some jobs are done", SOON, || {
         stage.finished("completed") > 50
     });
-    let restarts = || {
-        stage.kubectl(&["get", "pods", "-l", "cio.dev/pipeline=events", "-o", "jsonpath={range .items[*]}{.metadata.uid}{.status.containerStatuses[*].restartCount}{.status.initContainerStatuses[*].restartCount} {end}"])
-    };
-    let before = restarts();
+    let before = stage.lives();
     // At once, and for good.
     stage.kubectl(&["scale", "deployment", "redis", "--replicas=0"]);
     stage.kubectl(&[
@@ -66,7 +63,7 @@ fn a_failover_of_sentinel_loses_no_job_and_restarts_no_pod() {
     stage.wait("the depth is known", SOON, || {
         stage.condition("MetricsAvailable").0 == "True" && stage.condition("Ready").0 == "True"
     });
-    assert_eq!(restarts(), before, "a pod was restarted");
+    assert_eq!(stage.lives(), before, "a pod was restarted");
     let seen = stage.simulator("state");
     assert_eq!(seen["events"], JOBS / 2, "each event counts once: {seen}");
 }
