@@ -31,8 +31,9 @@ async fn the_documented_users_may_do_what_producers_workers_and_people_do() {
         assert_eq!(all_finished(&queue, total).await, (total, 0), "{mode:?}");
         worker.stop().await;
     }
-    for command in ["stats", "pause", "resume", "peek", "failed"] {
-        let (code, errors) = run(&["queue", command], &[("REDIS_URL", &delivery)]);
+    for command in ["stats", "pause", "resume", "peek 1", "failed"] {
+        let words = [&["queue"][..], &command.split(' ').collect::<Vec<_>>()].concat();
+        let (code, errors) = run(&words, &[("REDIS_URL", &delivery)]);
         assert_eq!(code, Some(0), "{command}: {errors}");
     }
     let refused = server
