@@ -26,11 +26,13 @@ const DEPTH: &str = "cio_queue_depth";
 /// The series with the time of the reading, in seconds since the epoch.
 const READ_AT: &str = "cio_queue_read_timestamp_seconds";
 
-/// The client for [`read_depth`]: one second for an answer of at most 64 KiB.
+/// The client for [`read_depth`]: one second for an answer of at most 64 KiB. There may be
+/// thousands of sidecars, each asked once in many seconds: no connection to them is kept, for its
+/// buffers take more memory than a pod's entry does.
 pub const CLIENT: HttpClientOptions = HttpClientOptions {
     timeout: Duration::from_secs(1),
-    idle_timeout: Duration::from_secs(30),
-    idle_per_host: 1,
+    idle_timeout: Duration::ZERO,
+    idle_per_host: 0,
     max_body: 64 * 1024,
 };
 

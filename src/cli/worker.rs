@@ -29,7 +29,8 @@ pub(super) struct Worker {
     )]
     delivery_mode: Mode,
 
-    /// Requests in flight; with --delivery-mode single also jobs at once.
+    /// Requests in flight; with --delivery-mode single twice as many jobs are held, so that the next
+    /// ones are there, but one alone with 1.
     #[arg(long, env = "CIO_CONCURRENCY", default_value_t = 10, value_parser = count)]
     concurrency: usize,
 

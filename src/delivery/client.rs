@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::credentials::Credentials;
 use super::encode::Call;
-use crate::runtime::http_client::{Answer, HttpClient, HttpClientOptions, TransportError};
+use crate::runtime::http_client::{Answer, HttpClientOptions, TransportError};
 use crate::runtime::http_connections::HttpConnections;
 
 const AGENT: &str = concat!("cio-operator/", env!("CARGO_PKG_VERSION"));
@@ -100,8 +100,9 @@ fn example() -> String {
 /// A client of one workspace, cheap to clone.
 #[derive(Debug, Clone)]
 pub struct TrackClient {
-    http: HttpClient,
-    endpoint: Endpoint,
+    http: HttpConnections,
+    /// The path of the endpoint, before that of a call.
+    path: String,
     credentials: watch::Receiver<Arc<Credentials>>,
 }
 
@@ -111,16 +112,30 @@ impl TrackClient {
     /// # Errors
     /// When the system's certificates cannot be read.
     pub fn new(
-        endpoint: Endpoint,
+        endpoint: &Endpoint,
         credentials: watch::Receiver<Arc<Credentials>>,
         connections: usize,
     ) -> io::Result<Self> {
-        let http = HttpClient::new(options(connections))?;
+        let root: Uri = endpoint.0.parse().map_err(io::Error::other)?;
         Ok(Self {
-            http,
-            endpoint,
+            http: HttpConnections::new(&endpoint.0, options(connections))?,
+            path: root.path().trim_end_matches('/').to_owned(),
             credentials,
         })
+    }
+
+    /// A client with credentials that never change.
+    ///
+    /// # Errors
+    /// When the system's certificates cannot be read.
+    pub fn fixed(
+        endpoint: &Endpoint,
+        credentials: Credentials,
+        connections: usize,
+    ) -> io::Result<Self> {
+        // The sender may be gone: the last value stays.
+        let (_, credentials) = watch::channel(Arc::new(credentials));
+        Self::new(endpoint, credentials, connections)
     }
 
     /// Sends `call` with the credentials of this moment.
@@ -128,10 +143,10 @@ impl TrackClient {
         let basic = self.credentials.borrow().basic();
         let request = Request::builder()
             .method(call.method.clone())
-            .uri(format!("{}{}", self.endpoint.0, call.path))
+            .uri(format!("{}{}", self.path, call.path))
             .header(AUTHORIZATION, basic)
-            .header(CONTENT_TYPE, "application/json")
-            .header(USER_AGENT, AGENT)
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .header(USER_AGENT, HeaderValue::from_static(AGENT))
             .body(Full::new(call.body.clone()))
             .map_err(|error| TransportError::Connect(error.to_string()))?;
         self.http.send(request).await
@@ -144,49 +159,6 @@ fn options(connections: usize) -> HttpClientOptions {
         idle_timeout: IDLE_TIMEOUT,
         idle_per_host: connections,
         max_body: MAX_ANSWER,
-    }
-}
-
-/// A client with fixed credentials for whoever sends thousands of requests a second, cheap to clone:
-/// what can be made once is not made for each.
-#[derive(Debug, Clone)]
-pub struct FastTrackClient {
-    http: HttpConnections,
-    /// The path of the endpoint, before that of a call.
-    path: String,
-    authorization: HeaderValue,
-}
-
-impl FastTrackClient {
-    /// A client that keeps up to `connections` connections open.
-    ///
-    /// # Errors
-    /// When the system's certificates cannot be read.
-    pub fn new(
-        endpoint: &Endpoint,
-        credentials: &Credentials,
-        connections: usize,
-    ) -> io::Result<Self> {
-        let root: Uri = endpoint.0.parse().map_err(io::Error::other)?;
-        let basic = HeaderValue::from_str(&credentials.basic()).map_err(io::Error::other)?;
-        Ok(Self {
-            http: HttpConnections::new(&endpoint.0, options(connections))?,
-            path: root.path().trim_end_matches('/').to_owned(),
-            authorization: basic,
-        })
-    }
-
-    /// Sends `call`.
-    pub async fn send(&self, call: &Call) -> Result<Answer, TransportError> {
-        let request = Request::builder()
-            .method(call.method.clone())
-            .uri(format!("{}{}", self.path, call.path))
-            .header(AUTHORIZATION, self.authorization.clone())
-            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
-            .header(USER_AGENT, HeaderValue::from_static(AGENT))
-            .body(Full::new(call.body.clone()))
-            .map_err(|error| TransportError::Connect(error.to_string()))?;
-        self.http.send(request).await
     }
 }
 

@@ -16,7 +16,7 @@ use super::queued::Enqueuer;
 use super::recorder::{Exchange, Recorder};
 use super::run::RunError;
 use super::schedule::Schedule;
-use crate::delivery::client::FastTrackClient;
+use crate::delivery::client::TrackClient;
 use crate::delivery::encode::Call;
 use crate::delivery::operation::Kind;
 use crate::delivery::refusal::Refusal;
@@ -68,7 +68,7 @@ impl Shared {
 #[derive(Debug, Clone)]
 pub(super) enum Sender {
     /// To the Track API.
-    Api(FastTrackClient),
+    Api(TrackClient),
     /// Into the queue.
     Queue(Enqueuer),
 }
@@ -249,7 +249,7 @@ impl Iteration {
         }
     }
 
-    async fn exchange(&self, client: &FastTrackClient, kind: Kind, call: Result<Call, Refusal>) {
+    async fn exchange(&self, client: &TrackClient, kind: Kind, call: Result<Call, Refusal>) {
         let Ok(call) = call else {
             // The ids are our own and short: what Customer.io documents refuses none of them.
             return;

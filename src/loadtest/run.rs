@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -19,7 +19,7 @@ use super::queued::{Enqueuer, PATIENCE, QueueTarget};
 use super::recorder::Recorder;
 use super::schedule::Schedule;
 use super::thresholds::{self, Judged, Threshold};
-use crate::delivery::client::{Endpoint, FastTrackClient, TrackClient};
+use crate::delivery::client::{Endpoint, TrackClient};
 use crate::delivery::credentials::Credentials;
 use crate::queue::QueueError;
 use crate::runtime::clock::Clock;
@@ -133,17 +133,6 @@ pub struct Verification {
     pub sample: usize,
 }
 
-/// A client of the workspace.
-pub fn client(
-    endpoint: Endpoint,
-    credentials: Credentials,
-    connections: usize,
-) -> io::Result<TrackClient> {
-    // Fixed for the run: the sender may be gone.
-    let (_, credentials) = watch::channel(Arc::new(credentials));
-    TrackClient::new(endpoint, credentials, connections)
-}
-
 /// Runs the profile; `watch` is called every second.
 pub async fn run(
     settings: Settings,
@@ -203,10 +192,10 @@ fn spawn(
     stop: CancellationToken,
 ) -> Result<oneshot::Receiver<Result<(), RunError>>, RunError> {
     let connections = settings.profile.max_users;
-    let (endpoint, credentials) = (&settings.endpoint, &settings.credentials);
+    let (endpoint, credentials) = (&settings.endpoint, settings.credentials);
     let sender = match settings.queue {
         Some(queue) => Sender::Queue(Enqueuer::new(queue, Arc::clone(shared))),
-        None => Sender::Api(FastTrackClient::new(endpoint, credentials, connections)?),
+        None => Sender::Api(TrackClient::fixed(endpoint, credentials, connections)?),
     };
     let engine = Engine {
         sender,
@@ -242,7 +231,7 @@ pub async fn remove_users(
     mut say: impl FnMut(String),
 ) -> Result<Removal, RunError> {
     let (_, users) = journal::read(path)?;
-    let client = client(endpoint, credentials, CONNECTIONS)?;
+    let client = TrackClient::fixed(&endpoint, credentials, CONNECTIONS)?;
     let created = users.len();
     let mut next = 500;
     let failed = cleanup::delete(&client, users.clone(), per_second, |through| {

@@ -31,16 +31,11 @@ use super::validate::Settings;
 use crate::adapter::reading;
 use crate::api::CioPipeline;
 use crate::runtime::clock::Clock;
-use crate::runtime::http_client::{HttpClient, HttpClientOptions};
+use crate::runtime::http_client::HttpClient;
 
 /// Reconciles at once: so many that pipelines whose sidecars hang, at 2 s each, do not keep the
 /// others waiting.
 pub(super) const CONCURRENCY: u16 = 32;
-/// Each pod is asked every 10 s and there may be thousands: no connection is kept open for that.
-const ASKING: HttpClientOptions = HttpClientOptions {
-    idle_per_host: 0,
-    ..reading::CLIENT
-};
 /// Pipelines in one page of a list.
 const PAGE: u32 = 200;
 /// Events that come within this span lead to one reconcile.
@@ -157,7 +152,7 @@ fn context(shared: &Shared, caches: Caches) -> anyhow::Result<Context> {
         told: Told::default(),
         limits: Limits::default(),
         turns: Turns::default(),
-        http: HttpClient::new(ASKING).context("cannot read the system's certificates")?,
+        http: HttpClient::new(reading::CLIENT).context("cannot read the system's certificates")?,
         clock: Clock::system(),
         settings: shared.settings.clone(),
         metrics: shared.metrics.clone(),

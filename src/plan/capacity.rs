@@ -88,7 +88,7 @@ impl Pace {
         }
     }
 
-    /// Jobs that a pod has in its hands at once.
+    /// Jobs that a pod has in its hands to fill requests with.
     fn jobs_held(&self) -> u64 {
         match self.mode {
             DeliveryMode::Single => self.concurrency.into(),

@@ -203,8 +203,7 @@ fn engine(
         in_flight: settings.in_flight,
         linger: LINGER,
     };
-    let endpoint = settings.endpoint.clone();
-    let client = TrackClient::new(endpoint, credentials, settings.in_flight)
+    let client = TrackClient::new(&settings.endpoint, credentials, settings.in_flight)
         .map_err(SendError::Certificates)?;
     let parts = EngineParts {
         client,

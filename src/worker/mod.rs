@@ -137,7 +137,7 @@ async fn engine(
         )
     });
     let in_flight = delivery.requests_in_flight();
-    let client = TrackClient::new(delivery.endpoint.clone(), credentials, in_flight)
+    let client = TrackClient::new(&delivery.endpoint, credentials, in_flight)
         .map_err(WorkerError::Certificates)?;
     let options = EngineOptions {
         mode: delivery.mode,

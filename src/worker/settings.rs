@@ -13,6 +13,9 @@ use crate::runtime::traces::TraceCounters;
 /// In batch mode so many jobs are held for each request in flight: enough to fill it with jobs of
 /// usual size, no matter how small they are.
 const JOBS_PER_BATCH: usize = 200;
+/// In single mode: the job that is sent, and the one that is sent next. Without it every request
+/// would wait for a round trip to Redis.
+const JOBS_PER_CALL: usize = 2;
 /// Often enough to go on soon after Customer.io is back, or the credentials are put right.
 pub const DEFAULT_HOLD: Duration = Duration::from_secs(30);
 /// Bytes of jobs held for each request in flight: one full batch.
@@ -48,7 +51,7 @@ pub struct WorkerSettings {
 pub struct DeliverySettings {
     /// Many operations in a request, or one.
     pub mode: Mode,
-    /// Requests in flight; in single mode jobs at once.
+    /// Requests in flight.
     pub concurrency: usize,
     /// A bound on requests in flight that is the limiter's, as in the guide.
     pub max_concurrent: usize,
@@ -91,7 +94,9 @@ impl DeliverySettings {
     /// Jobs held at the same time.
     pub(super) fn jobs_at_once(&self) -> usize {
         match self.mode {
-            Mode::Single => self.concurrency,
+            // One at a time is what who sets 1 wants: a retry may have to go before the next job.
+            Mode::Single if self.concurrency == 1 => 1,
+            Mode::Single => self.concurrency * JOBS_PER_CALL,
             Mode::Batch => self.concurrency * JOBS_PER_BATCH,
         }
     }
@@ -99,5 +104,32 @@ impl DeliverySettings {
     /// Bytes of jobs held at the same time, beyond which no more are taken.
     pub(super) fn bytes_at_once(&self) -> usize {
         self.concurrency * BYTES_PER_REQUEST
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::credentials::Credentials;
+
+    fn held(mode: Mode, concurrency: usize) -> usize {
+        let credentials = Credentials::new(Some("site"), Some("key")).expect("credentials");
+        let settings = DeliverySettings {
+            mode,
+            concurrency,
+            max_concurrent: 15,
+            requests_per_second: 80,
+            region: Region::Us,
+            endpoint: Endpoint::of(Region::Us),
+            credentials: CredentialsSource::Fixed(credentials),
+        };
+        settings.jobs_at_once()
+    }
+
+    #[test]
+    fn the_next_jobs_are_held_too_but_by_a_worker_of_one() {
+        assert_eq!(held(Mode::Single, 1), 1);
+        assert_eq!(held(Mode::Single, 10), 20);
+        assert_eq!(held(Mode::Batch, 1), 200);
     }
 }

@@ -10,6 +10,7 @@ use super::progress::Progress;
 use super::target::Workspace;
 use super::usage;
 use crate::cli::CommandError;
+use crate::delivery::client::TrackClient;
 use crate::loadtest::preflight::{self, Place, PreflightError};
 use crate::loadtest::profile::duration;
 use crate::loadtest::recorder::Recorder;
@@ -50,8 +51,8 @@ impl Conduct {
         if self.no_preflight {
             return Ok(None);
         }
-        let (endpoint, credentials) = (workspace.endpoint.clone(), workspace.credentials.clone());
-        let client = run::client(endpoint, credentials, 1).context("make an HTTP client")?;
+        let client = TrackClient::fixed(&workspace.endpoint, workspace.credentials.clone(), 1)
+            .context("make an HTTP client")?;
         let place = preflight::place(&client, workspace.region).await;
         place.map(Some).map_err(command_error)
     }

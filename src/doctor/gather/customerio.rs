@@ -5,10 +5,9 @@ use hyper::Method;
 use hyper::header::DATE;
 use jiff::Timestamp;
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
 
 use crate::delivery::client::{Endpoint, Region, TrackClient};
-use crate::delivery::credentials::{Credentials, CredentialsSource};
+use crate::delivery::credentials::Credentials;
 use crate::delivery::encode::Call;
 use crate::doctor::checks::customerio::Facts;
 use crate::runtime::http_client::Answer;
@@ -27,7 +26,7 @@ pub(in crate::doctor) async fn ask(
     endpoint: &Endpoint,
     credentials: &Credentials,
 ) -> Result<Asked, String> {
-    let answer = region(endpoint.clone(), credentials).await?;
+    let answer = region(endpoint, credentials).await?;
     let status = answer.status.as_u16();
     let other = match set {
         Region::Us => Region::Eu,
@@ -35,7 +34,7 @@ pub(in crate::doctor) async fn ask(
     };
     let refused = matches!(status, 401 | 403) && *endpoint == Endpoint::of(set);
     let elsewhere = if refused {
-        let answer = region(Endpoint::of(other), credentials).await;
+        let answer = region(&Endpoint::of(other), credentials).await;
         answer.ok().map(|answer| answer.status.as_u16())
     } else {
         None
@@ -52,11 +51,9 @@ pub(in crate::doctor) async fn ask(
     })
 }
 
-async fn region(endpoint: Endpoint, credentials: &Credentials) -> Result<Answer, String> {
-    let source = CredentialsSource::Fixed(credentials.clone());
-    let watched = source.watch(CancellationToken::new()).await;
-    let watched = watched.map_err(|error| error.to_string())?;
-    let client = TrackClient::new(endpoint, watched, 0).map_err(|error| error.to_string())?;
+async fn region(endpoint: &Endpoint, credentials: &Credentials) -> Result<Answer, String> {
+    let client = TrackClient::fixed(endpoint, credentials.clone(), 0);
+    let client = client.map_err(|error| error.to_string())?;
     let call = Call {
         method: Method::GET,
         path: "/api/v1/accounts/region".to_owned(),
