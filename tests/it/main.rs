@@ -14,6 +14,7 @@ mod adapter;
 mod alerts;
 mod argocd;
 mod clients;
+mod crd_reference;
 mod doctor;
 mod e2e;
 mod full_redis;

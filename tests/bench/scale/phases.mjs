@@ -11,9 +11,10 @@ import * as pipelines from './pipelines.mjs';
 // After this the phase is given up, and its figure is none.
 const APPEAR_LIMIT_S = 900;
 const RESTART_LIMIT_S = 240;
-// After the last pod is available the controllers have some words left to say: it is quiet once nothing was written for so long.
-const SETTLED_S = 20;
-const SETTLE_LIMIT_S = 420;
+// After the last pod is available there are some words left to say: it is quiet once nothing was written for so long. What found
+// no room in the operator's budget of writes is said at the pipeline's next look, at most two minutes later.
+const SETTLED_S = 130;
+const SETTLE_LIMIT_S = 900;
 const TELL_S = 60;
 const QUESTIONS = 3000;
 const CHANGED = 20;

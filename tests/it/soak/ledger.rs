@@ -42,8 +42,13 @@ impl Ledger {
         simulator: &SimulatorProcess,
         taken: &TakenEvents,
     ) {
+        // First, for it has the reasons: a good job that failed is an event that is missing, too.
+        self.judge_failed(queue).await;
         self.judge_events(taken);
         self.judge_people(simulator).await;
+    }
+
+    async fn judge_failed(&self, queue: &Queue) {
         let failed = failed(queue).await;
         let (lost, wrong) = (self.bad.difference(&failed), failed.difference(&self.bad));
         let (lost, wrong): (Vec<_>, Vec<_>) = (lost.collect(), wrong.collect());
