@@ -198,7 +198,10 @@ impl Requests {
             match self.unless_broken(part.probe, pause).await {
                 None => return Settled::All(Outcome::Returned),
                 Some(true) => {}
-                Some(false) if throttled => return Settled::All(Outcome::Failed(reason)),
+                // It is the rate that is wrong, not the job: no attempt is used.
+                Some(false) if throttled => {
+                    return Settled::All(Outcome::Held(self.breaker.aside(after)));
+                }
                 Some(false) => return self.judge(&failure, reason, after),
             }
         }

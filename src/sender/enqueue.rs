@@ -63,13 +63,14 @@ pub async fn enqueue(
     let failed = |added, error| SendError::Queue { added, error };
     loop {
         let Some(room) = stop.run_until_cancelled(queue.room()).await else {
-            return Err(SendError::Interrupted);
+            return Err(ended(added, SendError::Interrupted));
         };
         let chunk = queue
             .chunk(room.map_err(|error| failed(added, error))?)
-            .await?;
+            .await
+            .map_err(|cause| ended(added, cause))?;
         if chunk.is_empty() {
-            return Ok(added);
+            return whole(added, settings.operations);
         }
         queue
             .add(&chunk)
@@ -82,6 +83,19 @@ pub async fn enqueue(
             failed: 0,
         });
     }
+}
+
+fn ended(added: u64, cause: SendError) -> SendError {
+    let cause = Box::new(cause);
+    SendError::Enqueued { added, cause }
+}
+
+/// A pipe can be read once: the check has had it all then.
+fn whole(found: u64, checked: u64) -> Result<u64, SendError> {
+    if found == checked {
+        return Ok(found);
+    }
+    Err(ended(found, SendError::Shortened { checked, found }))
 }
 
 /// A job as it is added: its name and its data.

@@ -81,6 +81,24 @@ pub enum SendError {
         /// What Redis said.
         error: QueueError,
     },
+    /// Not all of the file was added.
+    #[error("after {added} jobs, which are in the queue: {cause}")]
+    Enqueued {
+        /// Jobs that are in the queue.
+        added: u64,
+        /// Why not more.
+        cause: Box<SendError>,
+    },
+    /// The file held more when it was checked.
+    #[error(
+        "the file held {checked} operations when it was checked, and {found} now: give a file that does not change, not a pipe"
+    )]
+    Shortened {
+        /// Operations then.
+        checked: u64,
+        /// Operations now.
+        found: u64,
+    },
     /// A task of ours ended unexpectedly.
     #[error("an error in cio itself: {0}")]
     Task(#[from] tokio::task::JoinError),

@@ -72,22 +72,28 @@ impl FailedFile {
     }
 
     fn file(&mut self) -> Result<&mut BufWriter<File>, SendError> {
-        let file = match self.file.take() {
-            Some(file) => file,
-            None => open(&self.path, self.bytes).map_err(|error| unwritable(&self.path, error))?,
+        let file = if let Some(file) = self.file.take() {
+            file
+        } else {
+            let opened = open(&self.path, self.bytes);
+            let (file, bytes) = opened.map_err(|error| unwritable(&self.path, error))?;
+            self.bytes = bytes;
+            file
         };
         Ok(self.file.insert(file))
     }
 }
 
-fn open(path: &Path, bytes: u64) -> io::Result<BufWriter<File>> {
+/// The file, cut off after `bytes`, and its length: less where somebody moved or emptied it.
+fn open(path: &Path, bytes: u64) -> io::Result<(BufWriter<File>, u64)> {
     let file = OpenOptions::new()
         .append(true)
         .create(true)
         .mode(MODE)
         .open(path)?;
+    let bytes = bytes.min(file.metadata()?.len());
     file.set_len(bytes)?;
-    Ok(BufWriter::new(file))
+    Ok((BufWriter::new(file), bytes))
 }
 
 #[cfg(test)]
@@ -123,5 +129,17 @@ mod tests {
             (&json!(7), &json!("again"))
         );
         assert_eq!(lines.len(), 2);
+    }
+
+    #[test]
+    fn a_file_that_was_moved_away_is_begun_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f");
+        let mut failed = FailedFile::open(path.clone(), 500).unwrap();
+        failed.add(json!({"type": "track"}), None, 5, "no").unwrap();
+        let bytes = failed.sync().unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text.len() as u64, bytes);
+        assert!(text.starts_with('{'), "{text:?}");
     }
 }

@@ -158,11 +158,8 @@ impl Flight {
         match outcome {
             Outcome::Delivered => Some(Landed::Delivered(flying.fed)),
             Outcome::Rejected(reason) => Some(Landed::Failed(flying.fed, reason)),
-            Outcome::Failed(reason) => self.again(flying, reason, Duration::ZERO),
-            Outcome::Held(pause) => match self.breaker.cause() {
-                Some(reason) => self.again(flying, reason, pause),
-                None => self.give_back(flying),
-            },
+            Outcome::Failed(reason) => self.again(flying, reason),
+            Outcome::Held(pause) => self.put_aside(flying, pause),
             Outcome::Returned => self.give_back(flying),
         }
     }
@@ -172,17 +169,22 @@ impl Flight {
         None
     }
 
-    fn again(&mut self, mut flying: Flying, reason: Reason, pause: Duration) -> Option<Landed> {
-        flying.attempts += 1;
-        if flying.attempts >= ATTEMPTS {
-            return Some(Landed::Failed(flying.fed, reason));
-        }
-        let pause = BACKOFF.delay(flying.attempts).max(pause);
+    /// It was not its fault: no attempt is counted.
+    fn put_aside(&mut self, flying: Flying, pause: Duration) -> Option<Landed> {
         self.paused.push(Box::pin(async move {
             sleep(pause).await;
             flying
         }));
         None
+    }
+
+    fn again(&mut self, mut flying: Flying, reason: Reason) -> Option<Landed> {
+        flying.attempts += 1;
+        if flying.attempts >= ATTEMPTS {
+            return Some(Landed::Failed(flying.fed, reason));
+        }
+        let pause = BACKOFF.delay(flying.attempts);
+        self.put_aside(flying, pause)
     }
 }
 

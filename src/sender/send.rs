@@ -98,7 +98,13 @@ pub fn has_begun(file: &InputFile) -> Result<Option<u64>, SendError> {
 /// See [`SendError::is_usage`].
 pub async fn begin(settings: &SendSettings) -> Result<Ready, SendError> {
     let credentials = settings.credentials.read().await?;
-    let workspace = format!("{}:{}", settings.region.as_str(), credentials.site_id());
+    // The endpoint too: what a simulator took, Customer.io has not.
+    let workspace = format!(
+        "{}:{}:{}",
+        settings.region.as_str(),
+        credentials.site_id(),
+        settings.endpoint.as_str()
+    );
     let (file, resume) = (settings.file.clone(), settings.resume);
     let (now_ms, operations) = (settings.clock.now_ms(), settings.operations);
     let work = tokio::task::spawn_blocking(move || {
@@ -343,6 +349,13 @@ impl Run<'_> {
         }
         self.save().await?;
         outcome?;
+        if !self.state.is_finished() {
+            let (checked, found) = (
+                self.state.operations,
+                self.state.succeeded + self.state.failed,
+            );
+            return Err(SendError::Shortened { checked, found });
+        }
         if self.state.failed == 0 {
             let removed = std::fs::remove_file(&self.path);
             removed.map_err(|error| super::state::unwritable(&self.path, error))?;

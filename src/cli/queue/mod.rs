@@ -19,7 +19,7 @@ use super::CommandError;
 #[command(after_help = "Examples:\n  \
     cio queue stats --watch\n  \
     cio queue failed events -n shop\n  \
-    cio queue retry events -n shop --reason timeout\n\
+    cio queue retry events -n shop --reason 'no answer within'\n\
     A queue is named by --queue and --redis-url, or by the CioPipeline that delivers it.")]
 pub(super) struct Queue {
     #[command(subcommand)]

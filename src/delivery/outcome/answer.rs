@@ -23,6 +23,13 @@ pub(super) struct ItemError {
     pub(super) message: String,
 }
 
+/// Whether a body is one that Customer.io sends with a success: an object, or nothing. Anything else
+/// is a proxy's or a maintenance page's, and nobody took what was sent.
+pub(super) fn is_an_answer(body: &[u8]) -> bool {
+    body.trim_ascii().is_empty()
+        || serde_json::from_slice::<Value>(body).is_ok_and(|body| body.is_object())
+}
+
 /// The entries of a v2 body's `errors[]`; none for any other body.
 pub(super) fn item_errors(body: &[u8]) -> impl Iterator<Item = ItemError> {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();

@@ -17,7 +17,7 @@ use std::time::Duration;
 use hyper::StatusCode;
 use jiff::Timestamp;
 
-use self::answer::{item_errors, message, retry_after};
+use self::answer::{is_an_answer, item_errors, message, retry_after};
 use super::reason::Reason;
 use crate::runtime::http_client::{Answer, TransportError};
 
@@ -86,7 +86,7 @@ pub fn decide(items: usize, reply: Result<&Answer, &TransportError>, now: Timest
             after: None,
             throttled: false,
             reason: Reason::new(
-                "transport",
+                transport_class(error),
                 format!("Customer.io cannot be reached: {error}"),
             ),
         },
@@ -97,6 +97,11 @@ fn of_answer(items: usize, answer: &Answer, now: Timestamp) -> Verdict {
     let status = answer.status;
     let because = |class| Reason::new(class, message(answer)).with_status(status.as_u16());
     match status.as_u16() {
+        200..=299 if !is_an_answer(&answer.body) => Verdict::Retry {
+            after: None,
+            throttled: false,
+            reason: because("unavailable"),
+        },
         200..=299 => accepted(items, answer),
         300..=399 => Verdict::Hold(redirected(answer)),
         401 | 403 => Verdict::Hold(because("unauthorized")),
@@ -120,8 +125,19 @@ fn retry_class(status: StatusCode) -> &'static str {
     }
 }
 
-/// 207 says that some items were refused; 200 is looked at all the same.
+fn transport_class(error: &TransportError) -> &'static str {
+    match error {
+        TransportError::Timeout(_) => "timeout",
+        _ => "transport",
+    }
+}
+
+/// 207 says that some items were refused, in which case it has to name them; 200 is looked at all
+/// the same.
 fn accepted(items: usize, answer: &Answer) -> Verdict {
+    if answer.status == StatusCode::MULTI_STATUS && item_errors(&answer.body).next().is_none() {
+        return unnamed(items, answer);
+    }
     let mut rejected: Vec<(usize, Reason)> = Vec::new();
     for error in item_errors(&answer.body) {
         let index = match error.index {
@@ -142,6 +158,15 @@ fn accepted(items: usize, answer: &Answer) -> Verdict {
         }
     }
     Verdict::Accepted { rejected }
+}
+
+/// Something was refused, and nothing says what: alone, each item shows whether it is that.
+fn unnamed(items: usize, answer: &Answer) -> Verdict {
+    if items > 1 {
+        return Verdict::Split;
+    }
+    let reason = Reason::new("rejected", message(answer));
+    Verdict::Reject(reason.with_status(answer.status.as_u16()))
 }
 
 fn with_field(reason: Reason, answer: &Answer) -> Reason {

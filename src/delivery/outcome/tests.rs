@@ -45,7 +45,16 @@ fn every_class_of_answer_has_its_verdict() {
     for (items, status, body, expected) in [
         (1, 200, "{}\n", "accepted"),
         (1, 204, "", "accepted"),
-        (3, 200, "<html>", "accepted"),
+        // Somebody else answered: nothing was taken.
+        (3, 200, "<html>", "retry unavailable false"),
+        (1, 200, "[]", "retry unavailable false"),
+        (3, 207, "{}", "split"),
+        (
+            1,
+            207,
+            "{}",
+            "reject Customer.io answered 207: Multi-Status",
+        ),
         (3, 207, named, "rejected 1 attributes.city: too long"),
         (3, 200, named, "rejected 1 attributes.city: too long"),
         (1, 207, unnamed, "rejected 0 invalid"),

@@ -43,11 +43,11 @@ async fn failed_jobs_are_grouped_and_come_back_by_reason_in_their_order() {
             assert_eq!(job["stacktrace"], json!([]), "{job}");
             assert_eq!(job["attemptsMade"], 1, "{job}");
         }
+        assert_eq!(scene.count("completed").await, 0);
         scene
             .peer
             .call("worker.start", json!([{"concurrency": 1}]))
             .await;
-        scene.until_count("completed", 0).await;
         scene.until_count("failed", 6).await;
         scene.until_count("completed", 3).await;
         assert_eq!(scene.runs().await[9..], others, "{package}");
