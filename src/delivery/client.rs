@@ -13,10 +13,10 @@ use tokio::sync::watch;
 use super::credentials::Credentials;
 use super::encode::Call;
 use crate::runtime::http_client::{Answer, HttpClientOptions, TransportError};
-use crate::runtime::http_connections::HttpConnections;
+use crate::runtime::http_connections::{Connection, HttpConnections};
 
 const AGENT: &str = concat!("cio-operator/", env!("CARGO_PKG_VERSION"));
-/// As Customer.io's own clients.
+/// As Customer.io's own clients: for a connection, and again for the exchange over it.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Below what load balancers keep a connection for, so that we close it and not they.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -138,8 +138,23 @@ impl TrackClient {
         Self::new(endpoint, credentials, connections)
     }
 
-    /// Sends `call` with the credentials of this moment.
-    pub async fn send(&self, call: &Call) -> Result<Answer, TransportError> {
+    /// A connection that takes a call at once.
+    ///
+    /// # Errors
+    /// When none can be opened.
+    pub async fn connection(&self) -> Result<Connection, TransportError> {
+        self.http.connection().await
+    }
+
+    /// Sends `call` over `connection` with the credentials of this moment.
+    ///
+    /// # Errors
+    /// When there is no answer; [`TransportError::Unsent`] where another connection is to be taken.
+    pub async fn send_over(
+        &self,
+        connection: Connection,
+        call: &Call,
+    ) -> Result<Answer, TransportError> {
         let basic = self.credentials.borrow().basic();
         let request = Request::builder()
             .method(call.method.clone())
@@ -149,7 +164,22 @@ impl TrackClient {
             .header(USER_AGENT, HeaderValue::from_static(AGENT))
             .body(Full::new(call.body.clone()))
             .map_err(|error| TransportError::Connect(error.to_string()))?;
-        self.http.send(request).await
+        connection.send(request).await
+    }
+
+    /// Sends `call` over whatever connection there is, for callers whose moment does not count.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn send(&self, call: &Call) -> Result<Answer, TransportError> {
+        loop {
+            let connection = self.connection().await?;
+            match self.send_over(connection, call).await {
+                // Each connection that was idle says so once.
+                Err(TransportError::Unsent) => {}
+                answer => return answer,
+            }
+        }
     }
 }
 

@@ -19,6 +19,8 @@ use super::outcome::{Outcome, Verdict, decide};
 use super::reason::Reason;
 use super::{retry, spans};
 use crate::runtime::clock::Clock;
+use crate::runtime::http_client::TransportError;
+use crate::runtime::http_connections::Connection;
 
 /// What the engine sends with.
 #[derive(Debug)]
@@ -69,6 +71,15 @@ struct Part {
     failures: u32,
     /// How many requests had succeeded at the last of them.
     failed_at: Option<u64>,
+}
+
+/// What a request is sent over.
+struct Line {
+    connection: Result<Connection, TransportError>,
+    /// How long its turn was waited for.
+    waited: Duration,
+    /// When it was there, or began to be opened where it could not be.
+    since: Instant,
 }
 
 /// How a request came out.
@@ -172,11 +183,13 @@ impl Requests {
         let call = call_of(&part.operations);
         loop {
             let in_turn = self.unless_broken(part.probe, self.in_turn(turn.take()));
-            let Some(waited) = in_turn.await else {
+            let Some(line) = in_turn.await else {
                 return Settled::All(Outcome::Returned);
             };
             let sent_at = self.breaker.successes();
-            let verdict = self.send(&call, &part.operations, waited).await;
+            let Some(verdict) = self.send(&call, &part.operations, line).await else {
+                continue;
+            };
             self.learn(part, &verdict);
             let (after, throttled, reason) = match verdict {
                 Verdict::Accepted { rejected } => return Settled::Accepted(rejected),
@@ -279,23 +292,54 @@ impl Requests {
         }
     }
 
-    /// Waits for a good turn, and says how long that took.
-    async fn in_turn(&self, turn: Option<Turn>) -> Duration {
+    /// Waits for a connection, then for a good turn: what is opened only after the turn has come
+    /// would be sent at a moment that is no longer its own.
+    async fn in_turn(&self, turn: Option<Turn>) -> Line {
+        let line = self.line(turn).await;
+        match &line.connection {
+            // The wait may have been long. A host that closes the next one too is not waited for.
+            Ok(connection) if connection.is_closed() => self.line(None).await,
+            _ => line,
+        }
+    }
+
+    async fn line(&self, turn: Option<Turn>) -> Line {
+        let since = Instant::now();
+        let connection = self.client.connection().await;
+        if connection.is_err() {
+            return Line {
+                connection,
+                waited: Duration::ZERO,
+                since,
+            };
+        }
         let turn = match turn {
             Some(turn) if turn.is_good() => Some(turn),
             _ => self.turn(1).await,
         };
-        turn.map_or(Duration::ZERO, |turn| turn.waited)
+        Line {
+            connection,
+            waited: turn.map_or(Duration::ZERO, |turn| turn.waited),
+            since: Instant::now(),
+        }
     }
 
-    async fn send(&self, call: &Call, operations: &[Waiting], waited: Duration) -> Verdict {
-        let span = spans::request(call, operations.iter().map(|it| &it.span), waited);
-        let sent = Instant::now();
-        let reply = self.client.send(call).await;
+    /// `None` where nothing was sent, because the connection was closed just then: each that had
+    /// been idle is met once, and the next send has a turn of its own.
+    async fn send(&self, call: &Call, operations: &[Waiting], line: Line) -> Option<Verdict> {
+        let span = spans::request(call, operations.iter().map(|it| &it.span), line.waited);
+        let reply = match line.connection {
+            Ok(connection) => self.client.send_over(connection, call).await,
+            Err(error) => Err(error),
+        };
+        if matches!(reply, Err(TransportError::Unsent)) {
+            return None;
+        }
         self.metrics
-            .request(reply.as_ref(), sent.elapsed(), operations.len());
+            .request(reply.as_ref(), line.since.elapsed(), operations.len());
         spans::finish_request(&span, reply.as_ref());
-        decide(operations.len(), reply.as_ref(), self.clock.now())
+        let now = self.clock.now();
+        Some(decide(operations.len(), reply.as_ref(), now))
     }
 }
 

@@ -84,7 +84,7 @@ pub(super) fn finish_request(span: &Span, reply: Result<&Answer, &TransportError
         Err(error) => {
             let kind = match error {
                 TransportError::Timeout(_) => "timeout",
-                TransportError::Connect(_) => "connect",
+                TransportError::Connect(_) | TransportError::Unsent => "connect",
                 TransportError::Broken(_) => "broken",
                 TransportError::Body(_) => "body",
             };

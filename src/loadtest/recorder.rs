@@ -121,7 +121,7 @@ impl Recorder {
     pub fn unanswered(&mut self, error: &TransportError) {
         let reason = match error {
             TransportError::Timeout(_) => "no answer within the time limit",
-            TransportError::Connect(_) => "cannot connect",
+            TransportError::Connect(_) | TransportError::Unsent => "cannot connect",
             TransportError::Broken(_) => "connection broken",
             TransportError::Body(_) => "cannot read the answer",
         };

@@ -45,6 +45,10 @@ pub enum TransportError {
     /// The connection could not be made: no byte of the request was sent.
     #[error("cannot connect: {0}")]
     Connect(String),
+    /// The connection was closed while it was idle: no byte of the request was sent. Another one
+    /// can be taken at once.
+    #[error("the connection was closed while it was idle")]
+    Unsent,
     /// The connection broke while the exchange was under way: the request may have been accepted.
     #[error("connection broken: {0}")]
     Broken(String),

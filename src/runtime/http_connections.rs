@@ -1,8 +1,9 @@
 //! Connections to one host, for whoever sends thousands of requests a second from one task: the
-//! exchange of [`super::http_client`] without what a general pool does for each request.
+//! exchange of [`super::http_client`] without what a general pool does for each request, and in two
+//! steps, so that a request whose moment counts is sent over a connection that is there.
 //!
-//! Like it: one time limit for a whole exchange, a bound on what is read, no redirect, no retry, but
-//! for a connection that turns out to have been closed while it was idle.
+//! Like it: a time limit, a bound on what is read, no redirect, no retry. That a connection was
+//! closed while it was idle is told by an error of its own.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,6 +33,15 @@ pub struct HttpConnections {
 
 type Sender = SendRequest<Full<Bytes>>;
 
+/// One of them, for one request.
+#[derive(Debug)]
+pub struct Connection {
+    pool: HttpConnections,
+    sender: Sender,
+    /// Whether it has been idle.
+    used: bool,
+}
+
 #[derive(Debug)]
 struct Idle {
     sender: Sender,
@@ -57,54 +67,38 @@ impl HttpConnections {
         })
     }
 
-    /// Sends one request, of which the URI is a path alone, and reads the whole answer.
+    /// A connection that takes a request: an idle one, or a new one.
     ///
     /// # Errors
-    /// When there is no answer.
-    pub async fn send(&self, request: Request<Full<Bytes>>) -> Result<Answer, TransportError> {
+    /// When none can be opened within the time limit.
+    pub async fn connection(&self) -> Result<Connection, TransportError> {
+        self.in_time(async {
+            while let Some(mut sender) = self.take() {
+                if sender.ready().await.is_ok() {
+                    return Ok(self.connected(sender, true));
+                }
+            }
+            Ok(self.connected(self.open().await?, false))
+        })
+        .await
+    }
+
+    fn connected(&self, sender: Sender, used: bool) -> Connection {
+        Connection {
+            pool: self.clone(),
+            sender,
+            used,
+        }
+    }
+
+    async fn in_time<T>(
+        &self,
+        work: impl Future<Output = Result<T, TransportError>>,
+    ) -> Result<T, TransportError> {
         let limit = self.options.timeout;
-        tokio::time::timeout(limit, self.exchange(request))
+        tokio::time::timeout(limit, work)
             .await
             .unwrap_or(Err(TransportError::Timeout(limit)))
-    }
-
-    async fn exchange(&self, mut request: Request<Full<Bytes>>) -> Result<Answer, TransportError> {
-        request.headers_mut().insert(HOST, self.host.clone());
-        let broken = |error: hyper::Error| TransportError::Broken(with_causes(&error));
-        let mut sender = self.ready().await?;
-        let response = match sender.try_send_request(request).await {
-            Ok(response) => response,
-            Err(mut error) => {
-                // Nothing of it was sent where it comes back: the connection was closed before.
-                let Some(request) = error.take_message() else {
-                    return Err(broken(error.into_error()));
-                };
-                sender = self.open().await?;
-                sender.send_request(request).await.map_err(broken)?
-            }
-        };
-        let (head, body) = response.into_parts();
-        let body = Limited::new(body, self.options.max_body)
-            .collect()
-            .await
-            .map_err(|error| TransportError::Body(error.to_string()))?
-            .to_bytes();
-        self.put_back(sender);
-        Ok(Answer {
-            status: head.status,
-            headers: head.headers,
-            body,
-        })
-    }
-
-    /// A connection that takes a request: an idle one, or a new one.
-    async fn ready(&self) -> Result<Sender, TransportError> {
-        while let Some(mut sender) = self.take() {
-            if sender.ready().await.is_ok() {
-                return Ok(sender);
-            }
-        }
-        self.open().await
     }
 
     fn take(&self) -> Option<Sender> {
@@ -140,6 +134,52 @@ impl HttpConnections {
         // Its errors are those of the request that is under way.
         tokio::spawn(async move { connection.await.ok() });
         Ok(sender)
+    }
+}
+
+impl Connection {
+    /// Whether the host has closed it meanwhile, as far as is known.
+    pub fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
+    /// Sends one request, of which the URI is a path alone, and reads the whole answer. Then the
+    /// connection is idle again.
+    ///
+    /// # Errors
+    /// When there is no answer. [`TransportError::Unsent`] comes only from a connection that had
+    /// been idle: each is met once.
+    pub async fn send(self, request: Request<Full<Bytes>>) -> Result<Answer, TransportError> {
+        let pool = self.pool.clone();
+        pool.in_time(self.exchange(request)).await
+    }
+
+    async fn exchange(
+        mut self,
+        mut request: Request<Full<Bytes>>,
+    ) -> Result<Answer, TransportError> {
+        request.headers_mut().insert(HOST, self.pool.host.clone());
+        let sent = self.sender.try_send_request(request).await;
+        let response = sent.map_err(|mut error| {
+            // Nothing of a request was sent where it comes back.
+            if self.used && error.take_message().is_some() {
+                TransportError::Unsent
+            } else {
+                TransportError::Broken(with_causes(&error.into_error()))
+            }
+        })?;
+        let (head, body) = response.into_parts();
+        let body = Limited::new(body, self.pool.options.max_body)
+            .collect()
+            .await
+            .map_err(|error| TransportError::Body(error.to_string()))?
+            .to_bytes();
+        self.pool.put_back(self.sender);
+        Ok(Answer {
+            status: head.status,
+            headers: head.headers,
+            body,
+        })
     }
 }
 
@@ -188,15 +228,22 @@ mod tests {
 
     async fn ask(connections: &HttpConnections) -> Result<Answer, TransportError> {
         let request = Request::get("/x").body(Full::default()).unwrap();
-        connections.send(request).await
+        connections.connection().await?.send(request).await
     }
 
     #[tokio::test]
     async fn a_connection_is_used_again_and_one_that_was_closed_is_replaced() {
         let (root, count) = server(3, "{}").await;
         let connections = HttpConnections::new(&root, options()).unwrap();
-        for _ in 0..7 {
-            assert_eq!(&ask(&connections).await.unwrap().body[..], b"{}");
+        let mut answers = 0;
+        while answers < 7 {
+            match ask(&connections).await {
+                Ok(answer) => {
+                    assert_eq!(&answer.body[..], b"{}");
+                    answers += 1;
+                }
+                Err(error) => assert!(matches!(error, TransportError::Unsent), "{error}"),
+            }
         }
         assert_eq!(*count.lock().unwrap(), 3);
     }
