@@ -14,6 +14,7 @@ use super::operation::Kind;
 use super::outcome::Outcome;
 use crate::runtime::clock::Clock;
 use crate::runtime::http_client::{Answer, TransportError};
+use crate::runtime::meters::{counter, counters, gauge, histogram, register};
 
 const SECONDS: [f64; 11] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0,
@@ -71,7 +72,8 @@ impl DeliveryMetrics {
                 registry,
                 "cio_delivery_requests_total",
                 "Requests to Customer.io by class of answer",
-                &["status_class"],
+                "status_class",
+                &STATUS_CLASSES,
             )?,
             duration: histogram(
                 registry,
@@ -79,12 +81,7 @@ impl DeliveryMetrics {
                 "From sending a request to its answer",
                 &SECONDS,
             )?,
-            jobs: counters(
-                registry,
-                "cio_delivery_jobs_total",
-                "Jobs by operation and what came of them",
-                &["operation", "outcome"],
-            )?,
+            jobs: jobs(registry)?,
             lag: lag(registry)?,
             batch: histogram(
                 registry,
@@ -92,12 +89,10 @@ impl DeliveryMetrics {
                 "Operations in one request",
                 &OPERATIONS,
             )?,
-            in_flight_bytes: register(
+            in_flight_bytes: gauge(
                 registry,
-                IntGauge::new(
-                    "cio_delivery_in_flight_bytes",
-                    "Bytes of operations that are being delivered",
-                )?,
+                "cio_delivery_in_flight_bytes",
+                "Bytes of operations that are being delivered",
             )?,
             circuit: CircuitMetrics::new(registry, Clock::system())?,
             limit: LimitMetrics::new(registry)?,
@@ -108,9 +103,6 @@ impl DeliveryMetrics {
 
     /// Every series that there can be, at 0.
     fn begin(&self) {
-        for class in STATUS_CLASSES {
-            self.requests.with_label_values(&[class]);
-        }
         for kind in [Kind::Identify, Kind::Track] {
             self.lag.with_label_values(&[kind.as_str()]);
         }
@@ -172,12 +164,10 @@ impl LimitMetrics {
                 "How long a request waited for its turn",
                 &SECONDS,
             )?,
-            errors: register(
+            errors: counter(
                 registry,
-                IntCounter::new(
-                    "cio_limit_errors_total",
-                    "How often Redis did not answer a question for the limit",
-                )?,
+                "cio_limit_errors_total",
+                "How often Redis did not answer a question for the limit",
             )?,
         })
     }
@@ -198,31 +188,15 @@ fn status_class(reply: Result<&Answer, &TransportError>) -> &'static str {
     }
 }
 
-fn register<C: prometheus::core::Collector + Clone + 'static>(
-    registry: &Registry,
-    collector: C,
-) -> Result<C, prometheus::Error> {
-    registry.register(Box::new(collector.clone()))?;
-    Ok(collector)
-}
-
-fn counters(
-    registry: &Registry,
-    name: &str,
-    help: &str,
-    labels: &[&str],
-) -> Result<IntCounterVec, prometheus::Error> {
-    register(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
-}
-
-fn histogram(
-    registry: &Registry,
-    name: &str,
-    help: &str,
-    buckets: &[f64],
-) -> Result<Histogram, prometheus::Error> {
-    let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
-    register(registry, Histogram::with_opts(opts)?)
+fn jobs(registry: &Registry) -> Result<IntCounterVec, prometheus::Error> {
+    let opts = Opts::new(
+        "cio_delivery_jobs_total",
+        "Jobs by operation and what came of them",
+    );
+    register(
+        registry,
+        IntCounterVec::new(opts, &["operation", "outcome"])?,
+    )
 }
 
 fn lag(registry: &Registry) -> Result<HistogramVec, prometheus::Error> {

@@ -11,6 +11,16 @@ pub enum Refusal {
     /// The job's data cannot be read.
     #[error("the job's data is not JSON in UTF-8, or nested deeper than 127 levels")]
     DataNotJson,
+    /// The job's data was not even taken out of Redis.
+    #[error(
+        "the job's data has {bytes} bytes, more than the {limit} that are read: Customer.io takes no more than 100000 of one event"
+    )]
+    DataTooLong {
+        /// Its length.
+        bytes: usize,
+        /// What is read at most.
+        limit: usize,
+    },
     /// The job's data is not an object.
     #[error("the job's data is not an object: enqueue {{userId, data, enqueuedAt}}")]
     DataNotObject,
@@ -70,21 +80,24 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The field at fault, for logs: static, so that no user's data can be in it.
+    /// The field at fault, for logs: static, so that no user's data can be in it. Where it is one of
+    /// the job's data, it is named from there on.
     pub fn field(&self) -> &'static str {
         match self {
-            Self::UnknownName => "name",
-            Self::DataNotJson | Self::DataNotObject => "data",
+            Self::UnknownName => "job.name",
+            Self::DataNotJson | Self::DataNotObject => "job.data",
             Self::UserIdMissing | Self::UserIdType | Self::UserIdEmpty | Self::UserIdNotInPath => {
                 "userId"
             }
-            Self::BodyNotObject(_) => "data.data",
+            Self::BodyNotObject(_) => "data",
             Self::EventNameMissing | Self::EventNameBlank => "data.name",
-            Self::EventDataNotObject => "data.data.data",
+            Self::EventDataNotObject => "data.data",
             Self::EventIdType => "data.id",
             Self::EventType => "data.type",
             Self::Time(field) => field,
-            Self::TooLong { .. } | Self::TooManyAttributes { .. } => "size",
+            Self::DataTooLong { .. } | Self::TooLong { .. } | Self::TooManyAttributes { .. } => {
+                "size"
+            }
         }
     }
 }

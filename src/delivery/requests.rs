@@ -199,6 +199,10 @@ impl Requests {
                     let failure = self.failure(part, sent_at);
                     return self.judge(&failure, reason, None);
                 }
+                // It was to show whether anything can be delivered, and not whether it can.
+                Verdict::Fail(_) if part.probe => {
+                    return Settled::All(Outcome::Held(self.breaker.aside(None)));
+                }
                 Verdict::Fail(reason) => return Settled::All(Outcome::Failed(reason)),
                 Verdict::Retry {
                     after,
@@ -230,8 +234,8 @@ impl Requests {
             Verdict::Retry {
                 throttled: true, ..
             } if std::mem::take(&mut part.probe) => self.breaker.throttled(),
-            Verdict::Fail(reason) if part.probe => self.breaker.undecided(reason),
-            Verdict::Retry { .. } | Verdict::Hold(_) | Verdict::Fail(_) => {}
+            Verdict::Fail(reason) => self.breaker.unexpected(reason, part.probe),
+            Verdict::Retry { .. } | Verdict::Hold(_) => {}
         }
     }
 

@@ -78,7 +78,9 @@ impl HttpConnections {
                     return Ok(self.connected(sender, true));
                 }
             }
-            Ok(self.connected(self.open().await?, false))
+            // On the heap: it is seldom needed, and as large as a handshake.
+            let opened = Box::pin(self.open()).await?;
+            Ok(self.connected(opened, false))
         })
         .await
     }

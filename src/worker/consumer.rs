@@ -7,22 +7,25 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
+use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::failures::{self, Failure};
 use super::hand::{Hand, Held};
+use super::metrics::WorkerMetrics;
 use super::processor::{Processor, Written, ending};
 use super::settings::WorkerSettings;
 use super::special::{self, Special};
 use crate::delivery::circuit::{Breaker, Circumstance};
 use crate::delivery::engine::Engine;
+use crate::delivery::refusal::Refusal;
 use crate::queue::QueueError;
 use crate::queue::jobs::exchange::{Exchanged, JobQueue, Next, Room};
 use crate::queue::jobs::finish::{Ending, Finished};
 use crate::queue::jobs::marker::{LONGEST_WAIT, Marker};
-use crate::queue::jobs::taken::{Taken, Ticket};
+use crate::queue::jobs::taken::{Data, MAX_DATA, Taken, Ticket};
 use crate::runtime::backoff::Backoff;
 
 /// Between attempts to reach Redis.
@@ -50,6 +53,7 @@ pub(super) struct Consumer {
     pub(super) breaker: Breaker,
     pub(super) hand: Hand,
     pub(super) halt: CancellationToken,
+    pub(super) metrics: WorkerMetrics,
 }
 
 /// A job that is done, until the queue knows it.
@@ -143,6 +147,7 @@ impl Consumer {
     /// Redis does not answer.
     async fn away(&self, state: &mut Loop, error: &QueueError, stop: Option<&CancellationToken>) {
         state.failures += 1;
+        self.metrics.redis_errors.inc();
         if state.failures == 1 {
             tracing::warn!(
                 queue.name = %self.settings.queue,
@@ -203,6 +208,7 @@ impl Consumer {
             } = &done.finished.ticket;
             if let Some((_, refused)) = refused.next_if(|(at, _)| *at == index) {
                 if !again {
+                    self.metrics.refused(*refused);
                     failures::log_refused(queue, id, *refused);
                 }
                 continue;
@@ -218,6 +224,7 @@ impl Consumer {
     }
 
     fn take(&self, state: &mut Loop, exchanged: Exchanged, room: Room) {
+        self.metrics.lost.inc_by(exchanged.lost);
         if exchanged.lost > 0 {
             tracing::warn!(
                 queue.name = %self.settings.queue,
@@ -267,11 +274,11 @@ impl Consumer {
             });
             return;
         }
-        let json = serde_json::from_slice(&data).ok();
-        let submitted = self.processor.submit(Written {
+        let json = read(&data);
+        let submitted = self.processor.submit(&Written {
             id: &ticket.id,
             name: &name,
-            data: json.as_ref(),
+            data: json.as_ref().map_err(Clone::clone),
             timestamp_ms: ticket.timestamp_ms,
             attempts_made: ticket.attempts_made,
             telemetry: ticket.policy.telemetry.as_deref(),
@@ -381,6 +388,17 @@ impl Consumer {
             tracing::warn!("jobs were still in hand at the end of the grace period");
         }
         self.special.end(deadline).await;
+    }
+}
+
+/// What a job's data says.
+fn read(data: &Data) -> Result<Value, Refusal> {
+    match data {
+        Data::Taken(bytes) => serde_json::from_slice(bytes).map_err(|_| Refusal::DataNotJson),
+        Data::TooLong(bytes) => Err(Refusal::DataTooLong {
+            bytes: *bytes,
+            limit: MAX_DATA,
+        }),
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::hand::Hand;
+use super::metrics::WorkerMetrics;
 use super::settings;
 use crate::queue::job::loggable_id;
 use crate::queue::jobs::locks::Locks;
@@ -23,10 +24,12 @@ pub(super) struct Keeper {
     pub(super) locks: Locks,
     pub(super) hand: Hand,
     pub(super) settings: settings::Locks,
+    pub(super) metrics: WorkerMetrics,
 }
 
 impl Keeper {
-    /// Does both for ever. While Redis does not answer it says nothing: whoever fetches jobs does.
+    /// Does both for ever. While Redis does not answer it counts that and says nothing: whoever fetches jobs
+    /// does.
     pub(super) async fn run(&self) {
         tokio::join!(self.renew(), self.look_for_stalled());
     }
@@ -42,7 +45,9 @@ impl Keeper {
             }
             // A job that was finished meanwhile has no lock either: its worker is told when it
             // says what became of the job.
-            self.locks.extend(&held, lock).await.ok();
+            if self.locks.extend(&held, lock).await.is_err() {
+                self.metrics.lock_errors.inc();
+            }
         }
     }
 
@@ -54,7 +59,11 @@ impl Keeper {
         loop {
             ticks.tick().await;
             let stalled = self.locks.put_back_stalled(interval, MAX_STALLED).await;
-            let stalled = stalled.unwrap_or_default();
+            let stalled = stalled.unwrap_or_else(|_| {
+                self.metrics.lock_errors.inc();
+                Vec::new()
+            });
+            self.metrics.stalled.inc_by(stalled.len() as u64);
             if let Some(first) = stalled.first() {
                 tracing::warn!(
                     queue.name = %self.queue,

@@ -14,6 +14,7 @@ mod hand;
 mod health;
 mod keeper;
 pub mod limit_store;
+pub mod metrics;
 mod processor;
 pub mod settings;
 mod special;
@@ -29,6 +30,7 @@ use self::consumer::Consumer;
 use self::hand::Hand;
 use self::keeper::Keeper;
 use self::limit_store::RedisLimit;
+use self::metrics::WorkerMetrics;
 use self::processor::Processor;
 use self::settings::WorkerSettings;
 use self::special::Special;
@@ -75,6 +77,7 @@ pub async fn run(
 ) -> Result<(), WorkerError> {
     let registry = Registry::new();
     let metrics = DeliveryMetrics::new(&registry)?;
+    let errors = WorkerMetrics::new(&registry)?;
     if let Some(traces) = &settings.traces {
         traces.register(&registry)?;
     }
@@ -89,6 +92,7 @@ pub async fn run(
     let _halt_too = halt.clone().drop_guard();
     let breaker = Breaker::new(settings.hold, metrics.circuit.clone());
     let engine = engine(&settings, &redis, metrics.clone(), &breaker, halt.clone()).await?;
+    let metrics = (metrics, errors.clone());
     let consumer = consumer(&settings, &redis, engine, breaker, metrics, halt);
     let keys = QueueKeys::new(&settings.prefix, &settings.queue);
     let keeper = Keeper {
@@ -96,6 +100,7 @@ pub async fn run(
         locks: Locks::new(redis.clone(), keys.clone()),
         hand: consumer.hand.clone(),
         settings: settings.locks,
+        metrics: errors,
     };
     let counts = CountsReader::new(redis, keys);
     readiness.ready();
@@ -103,7 +108,10 @@ pub async fn run(
         () = Box::pin(consumer.run(&stop)) => {}
         () = keeper.run() => {}
         () = health::write(&counts, &settings) => {}
-        served = pages => return served.map_or(Ok(()), |served| served.map_err(WorkerError::Serve)),
+        served = pages => {
+            let served = served.unwrap_or_else(|panic| Err(io::Error::other(panic)));
+            return served.map_err(WorkerError::Serve);
+        }
     }
     readiness.not_ready();
     tracing::info!(queue.name = %settings.queue, "the worker has ended");
@@ -159,7 +167,7 @@ fn consumer(
     redis: &Redis,
     engine: Engine,
     breaker: Breaker,
-    metrics: DeliveryMetrics,
+    (metrics, errors): (DeliveryMetrics, WorkerMetrics),
     halt: CancellationToken,
 ) -> Consumer {
     let WorkerSettings {
@@ -192,5 +200,6 @@ fn consumer(
         breaker,
         hand,
         halt,
+        metrics: errors,
     }
 }

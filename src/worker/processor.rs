@@ -30,12 +30,12 @@ pub(super) struct Processor {
 }
 
 /// A job as its producer wrote it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Written<'a> {
     pub(super) id: &'a str,
     pub(super) name: &'a str,
-    /// What its data says, where it is JSON.
-    pub(super) data: Option<&'a Value>,
+    /// What its data says, or why that is not known.
+    pub(super) data: Result<&'a Value, Refusal>,
     /// When it was added, in ms since the Unix epoch.
     pub(super) timestamp_ms: u64,
     /// Attempts before this one.
@@ -66,7 +66,7 @@ impl Job {
 impl Processor {
     /// Hands `job` to the engine. A panic is a failed attempt: it must not take the other jobs with
     /// it.
-    pub(super) fn submit(&self, job: Written<'_>) -> Job {
+    pub(super) fn submit(&self, job: &Written<'_>) -> Job {
         let span = span(job);
         let submitted = match catch_unwind(AssertUnwindSafe(|| self.prepare(job))) {
             Ok(Ok(prepared)) => {
@@ -80,8 +80,8 @@ impl Processor {
         Job { submitted, span }
     }
 
-    fn prepare(&self, job: Written<'_>) -> Result<Prepared, Refusal> {
-        let data = job.data.ok_or(Refusal::DataNotJson)?;
+    fn prepare(&self, job: &Written<'_>) -> Result<Prepared, Refusal> {
+        let data = job.data.clone()?;
         let operation = Operation::read(job.name, data, job.timestamp_ms)?;
         let job = JobRef {
             queue: &self.queue,
@@ -90,14 +90,14 @@ impl Processor {
         prepare(&operation, self.mode, job)
     }
 
-    fn refused(&self, job: Written<'_>, outcome: Outcome) -> Outcome {
+    fn refused(&self, job: &Written<'_>, outcome: Outcome) -> Outcome {
         self.metrics.job(operation(job.name), &outcome);
         outcome
     }
 }
 
 /// The job's span for traces, a child of its producer's.
-fn span(job: Written<'_>) -> Span {
+fn span(job: &Written<'_>) -> Span {
     let span = spans::job(operation(job.name), job.attempts_made.saturating_add(1));
     if !span.is_disabled() {
         span.record("job.id", &*loggable_id(job.id));

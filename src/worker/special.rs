@@ -223,13 +223,13 @@ impl Process {
         let written = Written {
             id: job.id(),
             name: job.name(),
-            data: Some(job.data()),
+            data: Ok(job.data()),
             timestamp_ms: job.timestamp(),
             attempts_made: job.attempts_made(),
             // The crate does not pass it on.
             telemetry: None,
         };
-        let outcome = self.processor.submit(written).outcome().await;
+        let outcome = self.processor.submit(&written).outcome().await;
         let (ending, failure) = ending(job.name(), outcome);
         if let Some(failure) = failure {
             let attempt = job.attempts_made() + 1;

@@ -12,6 +12,7 @@ use cio_operator::operator::metrics::Metrics as OperatorMetrics;
 use cio_operator::operator::{CertificateMetrics, LeaseMetrics};
 use cio_operator::runtime::cluster::RequestMetrics;
 use cio_operator::runtime::traces::TraceCounters;
+use cio_operator::worker::metrics::WorkerMetrics;
 use clap::{Arg, Command, CommandFactory};
 use prometheus::{Registry, TextEncoder};
 
@@ -65,7 +66,10 @@ async fn the_metrics_reference_is_what_the_parts_serve() {
         (SIDECAR, sidecar().await),
         (
             WORKER,
-            text(&|registry| drop(DeliveryMetrics::new(registry).unwrap())),
+            text(&|registry| {
+                DeliveryMetrics::new(registry).unwrap();
+                WorkerMetrics::new(registry).unwrap();
+            }),
         ),
         (
             TRACES,

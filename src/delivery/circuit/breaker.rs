@@ -119,12 +119,9 @@ impl Breaker {
         self.change(|state| state.circuit.close());
     }
 
-    /// The probe was answered, but not so that anything else could be expected to go well.
-    pub(in crate::delivery) fn undecided(&self, reason: &Reason) {
-        self.change(|state| {
-            state.circuit.open();
-            self.opened(state, reason, None);
-        });
+    /// A request was answered, but as nobody expects.
+    pub(in crate::delivery) fn unexpected(&self, reason: &Reason, probe: bool) {
+        self.opening(reason, None, |circuit| circuit.unexpected(probe));
     }
 
     /// Who is at fault for `failure`. `asked` is what the answer asks to wait.
@@ -134,13 +131,23 @@ impl Breaker {
         reason: &Reason,
         asked: Option<Duration>,
     ) -> Judgement {
+        self.opening(reason, asked, |circuit| circuit.failed(failure))
+    }
+
+    /// What may open the circuit, for `reason`.
+    fn opening<T>(
+        &self,
+        reason: &Reason,
+        asked: Option<Duration>,
+        change: impl FnOnce(&mut Circuit) -> T,
+    ) -> T {
         self.change(|state| {
             let before = state.circuit.opened();
-            let judgement = state.circuit.failed(failure);
+            let answer = change(&mut state.circuit);
             if state.circuit.opened() > before {
                 self.opened(state, reason, asked);
             }
-            judgement
+            answer
         })
     }
 
@@ -200,20 +207,26 @@ impl Breaker {
 }
 
 fn say_open(reason: &Reason) {
-    if matches!(reason.class, "unauthorized" | "redirected") {
-        tracing::error!(
-            outcome.class = reason.class,
-            outcome.status = reason.status,
+    let what = match reason.class {
+        "unauthorized" | "redirected" => {
             "Customer.io refuses this workspace's requests; no jobs are taken until it does not: \
              check CUSTOMERIO_SITE_ID, CUSTOMERIO_TRACK_API_KEY and CUSTOMERIO_REGION"
-        );
-    } else {
-        tracing::error!(
-            outcome.class = reason.class,
-            outcome.status = reason.status,
-            "Customer.io is down; no jobs are taken until it is back, which is tried now and then"
-        );
-    }
+        }
+        "unexpected" => {
+            "what answers is not Customer.io's Track API; no jobs are taken until it is: check \
+             CUSTOMERIO_TRACK_URL (spec.workspace.endpoint)"
+        }
+        "transport" => {
+            "Customer.io cannot be reached; no jobs are taken until it can, which is tried now and \
+             then: if it lasts, check DNS, egress and proxies"
+        }
+        _ => "Customer.io is down; no jobs are taken until it is back, which is tried now and then",
+    };
+    tracing::error!(
+        outcome.class = reason.class,
+        outcome.status = reason.status,
+        "{what}"
+    );
 }
 
 #[cfg(test)]

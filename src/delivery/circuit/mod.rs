@@ -22,6 +22,10 @@ const MAX_SUSPECTS: usize = 4_096;
 /// a user's whole backlog piece by piece, few enough to be quick.
 const MAX_PASSED_OVER: usize = 100;
 
+/// Answers in a row that nobody expects (404, say), and no success among them, after which it is
+/// not the jobs: the address is wrong. Until then each costs its jobs an attempt.
+const MAX_UNEXPECTED: u32 = 20;
+
 /// Whether anything is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Phase {
@@ -88,6 +92,8 @@ pub(super) struct Circuit {
     /// Whether a batch has opened it, and none has succeeded since: if one opens it again, then
     /// perhaps because of one of its operations.
     opened_by_batch: bool,
+    /// Answers that nobody expects since the last success.
+    unexpected: u32,
 }
 
 impl Circuit {
@@ -149,6 +155,7 @@ impl Circuit {
         probe: bool,
     ) {
         self.successes += 1;
+        self.unexpected = 0;
         if users.len() > 1 {
             self.opened_by_batch = false;
         }
@@ -173,6 +180,16 @@ impl Circuit {
     pub(super) fn open(&mut self) {
         self.phase = Phase::Open;
         self.opened += 1;
+    }
+
+    /// A request was answered as nobody expects: that of a probe says that nothing can be delivered
+    /// yet, and so do many others in a row.
+    pub(super) fn unexpected(&mut self, probe: bool) {
+        self.unexpected += 1;
+        let all = self.unexpected >= MAX_UNEXPECTED && self.phase == Phase::Closed;
+        if probe || all {
+            self.open();
+        }
     }
 
     /// Decides who is at fault for a failure, and opens where it is none of the operations.

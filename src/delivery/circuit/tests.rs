@@ -42,6 +42,9 @@ fn step(circuit: &mut Circuit, word: &str) -> String {
             circuit.succeeded(std::iter::empty(), false);
             return format!("{:?}", circuit.failed(&failure));
         }
+        "unexpected" => (0..MAX_UNEXPECTED - 1).for_each(|_| circuit.unexpected(false)),
+        "one-more" => circuit.unexpected(false),
+        "probe-unexpected" => circuit.unexpected(true),
         "probe-bad" => return format!("{:?}", circuit.failed(&failure(None, true))),
         _ => panic!("unknown: {word}"),
     }
@@ -111,6 +114,38 @@ fn while_nothing_succeeds_nobody_is_at_fault_and_a_probe_decides() {
                 "admit b",
             ],
             "PutAside, probe, PutAside, PutAside, probe, Taken",
+        ),
+    ] {
+        assert_eq!(run(steps), expected, "{steps:?}");
+    }
+}
+
+#[test]
+fn many_answers_that_nobody_expects_open_it_and_one_that_is_expected_starts_the_count_anew() {
+    for (steps, expected) in [
+        (&["unexpected"][..], "Closed"),
+        (&["unexpected", "one-more"], "Open"),
+        (&["unexpected", "ok a", "one-more"], "Closed"),
+        (
+            &[
+                "unexpected",
+                "one-more",
+                "probe",
+                "admit a",
+                "probe-unexpected",
+            ],
+            "probe, Open",
+        ),
+        (
+            &[
+                "unexpected",
+                "one-more",
+                "probe",
+                "admit a",
+                "probe-ok a",
+                "one-more",
+            ],
+            "probe, Closed",
         ),
     ] {
         assert_eq!(run(steps), expected, "{steps:?}");

@@ -91,7 +91,7 @@ pub fn prepare(
         },
     };
     Ok(Prepared {
-        user: operation.user_id.as_ref().into(),
+        user: v2::identity(&operation.user_id).as_ref().into(),
         kind: operation.kind(),
         enqueued_at_ms: operation.enqueued_at_ms,
         encoded,

@@ -95,14 +95,69 @@ fn in_a_batch_time_and_relationships_stand_beside_the_attributes() {
     let body = item(
         "identify",
         "u1",
-        &json!({"a": 1, "_timestamp": 5, "_update": true, "cio_relationships": {"action": "add_relationships"}}),
+        &json!({"a": 1, "_timestamp": 5, "_update": true, "cio_relationships": adding()}),
     );
     assert_eq!(
         body,
         json!({"type": "person", "identifiers": {"id": "u1"}, "action": "identify", "timestamp": 5,
                "attributes": {"a": 1, "_update": true},
-               "cio_relationships": {"action": "add_relationships"}})
+               "cio_relationships": adding()["relationships"]})
     );
+}
+
+fn adding() -> Value {
+    let company = json!({"object_type_id": "1", "object_id": "acme"});
+    json!({"action": "add_relationships", "relationships": [{"identifiers": company}]})
+}
+
+#[test]
+fn relationships_that_only_v1_can_say_make_a_request_of_their_own() {
+    let taking = json!({"action": "delete_relationships", "relationships": []});
+    for related in [
+        taking,
+        json!({"action": "add_relationships"}),
+        json!("acme"),
+    ] {
+        let data = json!({"a": 1, "cio_relationships": related});
+        let job = json!({"userId": "u1", "data": data});
+        let encoded = prepared("identify", &job, Mode::Batch).unwrap().encoded;
+        let (_, of_v1) = call("identify", "u1", &data);
+        let Encoded::Call(sent) = encoded else {
+            panic!("{encoded:?}");
+        };
+        assert_eq!(serde_json::from_slice::<Value>(&sent.body).unwrap(), of_v1);
+        assert_eq!(of_v1["cio_relationships"], data["cio_relationships"]);
+    }
+    let list = json!({"cio_relationships": adding()["relationships"]});
+    assert_eq!(
+        item("identify", "u1", &list)["cio_relationships"],
+        list["cio_relationships"]
+    );
+}
+
+#[test]
+fn one_address_in_two_cases_is_one_user_and_one_id_is_two() {
+    let user = |id: &str| {
+        let job = json!({"userId": id, "data": {}});
+        prepared("identify", &job, Mode::Batch).unwrap().user
+    };
+    assert_eq!(user("Bo@X.io"), user("bo@x.io"));
+    assert_ne!(user("Bo"), user("bo"));
+}
+
+#[test]
+fn numbers_are_passed_on_as_they_are() {
+    // The nearest numbers to these texts are hard to find: a quick parser is one off.
+    let text = r#"{"userId":"u","data":{"n":2.638344616030823e-256,"m":31.245270191439438}}"#;
+    let data: Value = serde_json::from_str(text).unwrap();
+    let encoded = prepared("identify", &data, Mode::Single).unwrap().encoded;
+    let Encoded::Call(call) = encoded else {
+        panic!("{encoded:?}");
+    };
+    let sent = String::from_utf8(call.body.to_vec()).unwrap();
+    for number in ["2.638344616030823e-256", "31.245270191439438"] {
+        assert!(sent.contains(number), "{number} in {sent}");
+    }
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The members of `/api/v2/batch`, and the batch around them.
 
+use std::borrow::Cow;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use hyper::Method;
 use serde::Serialize;
@@ -49,12 +51,21 @@ impl<'a> Identifier<'a> {
     }
 }
 
+/// Whom a user's id names: Customer.io takes e-mail addresses for the same in any case.
+pub(super) fn identity(user_id: &str) -> Cow<'_, str> {
+    match Identifier::of(user_id) {
+        Identifier::Email(address) => address.to_lowercase().into(),
+        Identifier::Id(_) | Identifier::CioId(_) => user_id.into(),
+    }
+}
+
 fn is_email(local: &str, domain: &str) -> bool {
     let blank = |text: &str| text.is_empty() || text.contains(char::is_whitespace);
     !blank(local) && !blank(domain) && !domain.contains('@') && domain.contains('.')
 }
 
-/// The operation as a member of a batch; `None` when it is too large for one.
+/// The operation as a member of a batch; `None` when it is too large for one, or says what only v1
+/// can say.
 pub(super) fn item(operation: &Operation<'_>, event_id: &str) -> Option<Bytes> {
     let enqueued = seconds_of_ms(operation.enqueued_at_ms);
     let identifiers = Identifier::of(&operation.user_id);
@@ -62,6 +73,7 @@ pub(super) fn item(operation: &Operation<'_>, event_id: &str) -> Option<Bytes> {
     let item = match &operation.action {
         Action::Identify(attributes) => {
             created_at = [("created_at", attributes.created_at.map(Value::from))];
+            let related = attributes.map.and_then(|map| map.get("cio_relationships"));
             Item {
                 r#type: "person",
                 identifiers,
@@ -75,7 +87,10 @@ pub(super) fn item(operation: &Operation<'_>, event_id: &str) -> Option<Bytes> {
                     skip: &["_timestamp", "cio_relationships"],
                     set: &created_at,
                 }),
-                cio_relationships: attributes.map.and_then(|map| map.get("cio_relationships")),
+                cio_relationships: match related {
+                    Some(related) => Some(relationships(related)?),
+                    None => None,
+                },
             }
         }
         Action::Track(event) => Item {
@@ -90,6 +105,18 @@ pub(super) fn item(operation: &Operation<'_>, event_id: &str) -> Option<Bytes> {
         },
     };
     Some(json(&item)).filter(|item| item.len() <= BATCH_ITEM)
+}
+
+/// v1 has an action and a list; v2 has the list alone, which is added. To take relationships away,
+/// v2 has an action of its own.
+fn relationships(of_v1: &Value) -> Option<&Value> {
+    if of_v1.is_array() {
+        return Some(of_v1);
+    }
+    let adds = of_v1.get("action").and_then(Value::as_str) == Some("add_relationships");
+    of_v1
+        .get("relationships")
+        .filter(|list| adds && list.is_array())
 }
 
 fn whole(object: &Object) -> Edited<'_> {

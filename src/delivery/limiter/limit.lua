@@ -30,6 +30,8 @@ local AHEAD = 100000
 -- A moment that passed unused this short ago may still be used.
 local BEHIND = 4000
 local MEMBER = 10 * SECOND
+-- No honest hold ends later: the clock was set back.
+local HOLD = 601 * SECOND
 local KEEP_MS = 86400000
 local STEP, FALL, RISE, LEAST = 5 * SECOND, 0.7, 0.1, 0.1
 
@@ -85,7 +87,7 @@ if factor ~= before then
 end
 
 local hold = tonumber(stored[5] or 0)
-if hold > now + 61 * SECOND then
+if hold > now + HOLD then
   hold = 0
 end
 if throttled and asked > 0 then

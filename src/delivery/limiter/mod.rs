@@ -14,7 +14,7 @@ mod turns;
 pub mod usage;
 
 use std::fmt;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use redis::Script;
@@ -38,8 +38,9 @@ const BACKOFF: Backoff = Backoff {
     first: Duration::from_millis(100),
     most: Duration::from_secs(2),
 };
-/// A Retry-After beyond this holds the workspace no longer.
-const MAX_HOLD: Duration = Duration::from_mins(1);
+/// A Retry-After beyond this holds the workspace no longer (`limit.lua` believes no hold that is
+/// longer): what Customer.io asks for is minutes, and a proxy's mistake must not stop all for days.
+const MAX_HOLD: Duration = Duration::from_mins(10);
 /// Up to so long past the time to ask again one waits more, by chance, so that waiting pods do not
 /// ask in step. Less than what is reserved ahead: nothing is lost.
 const SCATTER: Duration = Duration::from_millis(30);
@@ -53,13 +54,16 @@ pub struct Limiter {
     rate: u32,
     kept: Kept,
     metrics: LimitMetrics,
-    state: Mutex<State>,
+    /// Held by whoever reserves turns, which may take long; the others wait for it in order.
+    line: Mutex<()>,
+    /// Locked only for moments.
+    state: StdMutex<State>,
 }
 
 /// Where the limit is kept.
 enum Kept {
     Shared(Shared),
-    Here(std::sync::Mutex<LocalLimit>),
+    Here(StdMutex<LocalLimit>),
 }
 
 /// In Redis, by workspace.
@@ -78,6 +82,8 @@ struct State {
     known: u64,
     /// How long its last answer was under way.
     lead: Duration,
+    /// Answers 429 that this process told of.
+    throttled: u64,
     notice: Notice,
 }
 
@@ -104,7 +110,7 @@ impl Limiter {
     pub fn local(rate: u32, metrics: LimitMetrics) -> Self {
         let rate = rate.max(1);
         let local = LocalLimit::new(rate, Instant::now());
-        Self::with(Kept::Here(std::sync::Mutex::new(local)), rate, metrics)
+        Self::with(Kept::Here(StdMutex::new(local)), rate, metrics)
     }
 
     fn with(kept: Kept, rate: u32, metrics: LimitMetrics) -> Self {
@@ -113,7 +119,8 @@ impl Limiter {
             rate,
             kept,
             metrics,
-            state: Mutex::default(),
+            line: Mutex::default(),
+            state: StdMutex::default(),
         }
     }
 
@@ -135,65 +142,81 @@ impl Limiter {
 
     /// Tells everyone that Customer.io answered 429, and what it asked to wait.
     pub async fn throttled(&self, retry_after: Option<Duration>) {
-        let mut state = self.state.lock().await;
         let hold = retry_after.unwrap_or_default().min(MAX_HOLD);
-        if let Err(error) = self.ask(&mut state, 0, Some(hold)).await {
+        // Turns that were reserved before are spaced for a rate that is no longer allowed.
+        let forget = || {
+            let mut state = self.state();
+            state.throttled += 1;
+            state.turns.clear();
+        };
+        forget();
+        if let Err(error) = self.ask(0, Some(hold)).await {
             self.metrics.errors.inc();
             tracing::warn!(error = %error, "the other workers could not be told of an answer 429");
         }
-        state.turns.clear();
+        forget();
     }
 
     /// A reserved turn, its time still to come.
     async fn reserve(&self, wanted: usize) -> Turn {
         // Whoever waits here comes next: the lock is fair.
-        let mut state = self.state.lock().await;
+        let _line = self.line.lock().await;
         let mut failures = 0;
         loop {
-            if let Some(turn) = state.turns.next() {
+            if let Some(turn) = self.state().turns.next() {
                 return turn;
             }
-            match self.ask(&mut state, wanted.max(1), None).await {
+            match self.ask(wanted.max(1), None).await {
                 Ok(reply) => {
-                    state.notice.answered(&mut failures);
+                    self.state().notice.answered(&mut failures);
                     if reply.granted == 0 {
                         tokio::time::sleep(again_in(&reply)).await;
                     }
                 }
                 Err(error) => {
                     self.metrics.errors.inc();
-                    state.notice.failed(&mut failures, &error);
+                    self.state().notice.failed(&mut failures, &error);
                     tokio::time::sleep(BACKOFF.delay(failures)).await;
                 }
             }
         }
     }
 
-    async fn ask(
-        &self,
-        state: &mut State,
-        wanted: usize,
-        throttled: Option<Duration>,
-    ) -> Result<Reply, String> {
-        let wanted = wanted.min(state.turns.at_once(AT_ONCE));
+    async fn ask(&self, wanted: usize, throttled: Option<Duration>) -> Result<Reply, String> {
+        let (known, lead, wanted, before) = {
+            let state = self.state();
+            let wanted = wanted.min(state.turns.at_once(AT_ONCE));
+            (state.known, state.lead, wanted, state.throttled)
+        };
         let sent = Instant::now();
         let reply = match &self.kept {
             Kept::Shared(shared) => {
-                let reply = shared.ask(self.rate, wanted, state, throttled).await?;
-                state.lead = (sent.elapsed() / 2).min(MAX_LEAD);
-                reply
+                let asked = shared.ask(self.rate, wanted, (known, lead), throttled);
+                asked.await?
             }
-            Kept::Here(local) => local
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .ask(wanted, throttled, sent),
+            Kept::Here(local) => lock(local).ask(wanted, throttled, sent),
         };
+        let mut state = self.state();
+        if let Kept::Shared(_) = self.kept {
+            state.lead = (sent.elapsed() / 2).min(MAX_LEAD);
+        }
         state.known = reply.next;
-        state.turns.granted(sent + state.lead, &reply);
+        if state.throttled == before {
+            let from = sent + state.lead;
+            state.turns.granted(from, &reply);
+        }
         state.notice.rate(self.rate, &reply);
         self.metrics.rate.set(reply.rate());
         Ok(reply)
     }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+}
+
+fn lock<T>(mutex: &StdMutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Shared {
@@ -201,7 +224,7 @@ impl Shared {
         &self,
         rate: u32,
         wanted: usize,
-        state: &State,
+        (known, lead): (u64, Duration),
         throttled: Option<Duration>,
     ) -> Result<Reply, String> {
         let key = limit_key(self.region, self.credentials.borrow().site_id());
@@ -210,8 +233,8 @@ impl Shared {
             sharer: &self.sharer,
             rate,
             wanted,
-            known: state.known,
-            lead: state.lead,
+            known,
+            lead,
             throttled,
         };
         ask(self.store.as_ref(), &self.script, &question).await

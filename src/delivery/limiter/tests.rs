@@ -1,4 +1,3 @@
-use std::sync::Mutex as StdMutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
@@ -106,5 +105,22 @@ async fn after_a_429_turns_reserved_at_the_old_rate_are_not_used() {
     limiter.turn(2).await;
     limiter.throttled(None).await;
     limiter.turn(1).await;
+    assert_eq!(store.asked.load(Ordering::Relaxed), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_for_a_turn_keeps_nobody_from_telling_of_a_429() {
+    let (limiter, store, _) = limiter(vec![
+        granted(0, 30_000_000, "80", 1000),
+        granted(0, 30_000_000, "80", 700),
+        granted(1, 0, "80", 700),
+    ]);
+    let start = Instant::now();
+    tokio::join!(limiter.turn(1), async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        limiter.throttled(Some(Duration::from_secs(30))).await;
+        assert_eq!(start.elapsed().as_secs(), 1);
+        assert_eq!(store.asked.load(Ordering::Relaxed), 2);
+    });
     assert_eq!(store.asked.load(Ordering::Relaxed), 3);
 }

@@ -4,14 +4,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus::{Gauge, IntGaugeVec, Opts, Registry};
 
-use super::register;
 use crate::runtime::clock::Clock;
+use crate::runtime::meters::register;
 
 /// The classes of reasons that open a circuit, as `outcome` names them. Each is a series from the
 /// start, so that a query finds a 0 and not nothing.
-const CLASSES: [&str; 6] = [
+const CLASSES: [&str; 7] = [
     "unauthorized",
     "redirected",
+    "unexpected",
     "unavailable",
     "timeout",
     "transport",
@@ -115,17 +116,17 @@ mod tests {
         let at = Timestamp::from_second(1_764_000_000).unwrap();
         let metrics = CircuitMetrics::new(&Registry::new(), Clock::fixed(at)).unwrap();
         let open = || CLASSES.map(|class| metrics.is_open(class));
-        assert_eq!(open(), [false; 6]);
+        assert_eq!(open(), [false; CLASSES.len()]);
         metrics.opened("unavailable");
         metrics.opened_at.set(7.0);
         metrics.opened("unauthorized");
-        assert_eq!(open(), [true, false, false, false, false, false]);
+        assert_eq!(open(), CLASSES.map(|class| class == "unauthorized"));
         assert!((metrics.opened_at.get() - 7.0).abs() < 0.1);
         metrics.opened("a word that is new");
-        assert_eq!(open(), [false, false, false, false, false, true]);
+        assert_eq!(open(), CLASSES.map(|class| class == OTHER));
         metrics.closed();
         metrics.answered();
-        assert_eq!(open(), [false; 6]);
+        assert_eq!(open(), [false; CLASSES.len()]);
         assert!(metrics.opened_at.get().abs() < 0.1);
         assert!((metrics.answered_at.get() - 1_764_000_000.0).abs() < 0.1);
     }

@@ -8,7 +8,7 @@
 //! | 401, 403, a redirect | no use to ask again now; who is at fault, the circuit decides |
 //! | 408, 5xx, no answer | again, after what Retry-After asks for; then likewise |
 //! | 429 | again, after what Retry-After asks for |
-//! | any other status | the job has failed once |
+//! | any other status | the job has failed once; many in a row, and the circuit opens |
 
 mod answer;
 

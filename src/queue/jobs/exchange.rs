@@ -7,7 +7,7 @@ use redis::Script;
 
 use super::finish::{Finished, Refused, Retention};
 use super::on_queue;
-use super::taken::{Row, Taken};
+use super::taken::{MAX_DATA, Row, Taken};
 use crate::queue::QueueError;
 use crate::queue::connection::Redis;
 use crate::queue::names::QueueKeys;
@@ -98,6 +98,7 @@ impl JobQueue {
         invocation
             .arg(room.jobs)
             .arg(room.bytes)
+            .arg(MAX_DATA)
             .arg(lock_ms)
             .arg(&**token);
         for job in finished {

@@ -57,6 +57,9 @@ pub enum Refused {
 }
 
 impl Refused {
+    /// Each of them.
+    pub const ALL: [Self; 3] = [Self::Gone, Self::LockExpired, Self::Taken];
+
     /// From a code of `finish.lua`.
     pub(super) fn from_code(code: i64) -> Option<Self> {
         match code {

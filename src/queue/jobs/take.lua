@@ -1,5 +1,6 @@
--- Jobs for a worker, in the order of the queue: `take(wanted, bytes, lock, token)` takes up to
--- `wanted`, and no more once their data reaches `bytes`. It stops before a job that needs more
+-- Jobs for a worker, in the order of the queue: `take(wanted, bytes, most, lock, token)` takes up to
+-- `wanted`, and no more once their data reaches `bytes`. Data longer than `most` is not read: its
+-- length is told instead. It stops before a job that needs more
 -- than these scripts do: one of a flow, of a scheduler, or with a deduplication id.
 
 -- BullMQ writes this into the limiter's key to stop a queue for a while, whatever its own limit.
@@ -74,18 +75,22 @@ end
 
 local FIELDS = { 'name', 'data', 'opts', 'timestamp', 'atm', 'stacktrace', 'defa',
   'rjk', 'parentKey', 'deid' }
+local WITHOUT_DATA = { 'name', '', unpack(FIELDS, 3) }
 
--- The job's fields, and whether it is one for these scripts; nothing where there is no such job.
-local function read(id)
+-- The job's fields, whether it is one for these scripts, and how long its data is where that was
+-- not read; nothing where there is no such job.
+local function read(id, most)
   local key = base .. id
-  local job = redis.pcall('HMGET', key, unpack(FIELDS))
-  if job.err or (not job[1] and not job[2] and call('EXISTS', key) == 0) then
+  local length = redis.pcall('HSTRLEN', key, 'data')
+  local left = type(length) == 'number' and length > most and length or false
+  local job = redis.pcall('HMGET', key, unpack(left and WITHOUT_DATA or FIELDS))
+  if job.err or (not job[1] and not job[2] and not left and call('EXISTS', key) == 0) then
     return nil
   end
   local special = job[8] or job[9] or job[10]
     or call('EXISTS', key .. ':dependencies', key .. ':processed', key .. ':failed',
       key .. ':unsuccessful') > 0
-  return job, special
+  return job, special, left
 end
 
 local function start(id, lock, token)
@@ -103,7 +108,7 @@ local function count_against_limit(taken)
   end
 end
 
-local function take(wanted, bytes, lock, token)
+local function take(wanted, bytes, most, lock, token)
   promote()
   local allowed, limited = allowance(wanted)
   local jobs, lost, special = {}, 0, false
@@ -114,7 +119,7 @@ local function take(wanted, bytes, lock, token)
     if not id then
       break
     end
-    local job, is_special = read(id)
+    local job, is_special, left = read(id, most)
     if is_special then
       special = true
       break
@@ -124,7 +129,8 @@ local function take(wanted, bytes, lock, token)
       fail_broken(id)
     elseif job then
       bytes = bytes - #(job[2] or '')
-      jobs[#jobs + 1] = { id, job[1], job[2], job[3], job[4], job[5], job[6], job[7] }
+      jobs[#jobs + 1] = { id, job[1], job[2], job[3], job[4], job[5], job[6], job[7],
+        left and tostring(left) }
     else
       lost = lost + 1
     end

@@ -14,9 +14,37 @@ pub struct Taken {
     /// `identify`, `track`, or whatever its producer wrote.
     pub name: String,
     /// Its data as it lies in Redis: JSON, unless its producer wrote something else.
-    pub data: Vec<u8>,
+    pub data: Data,
     /// Set where it must fail without being tried: BullMQ's text for it.
     pub deferred_failure: Option<String>,
+}
+
+/// Bytes of a job's data that are taken out of Redis, at most: far more than any operation may have,
+/// so that a job that is none does not fill the memory of one worker after the other.
+pub const MAX_DATA: usize = 1024 * 1024;
+
+/// A job's data.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Data {
+    /// As it lies in Redis.
+    Taken(Vec<u8>),
+    /// It has so many bytes, and stayed there.
+    TooLong(usize),
+}
+
+impl Data {
+    /// Bytes of it that are in hand.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Taken(bytes) => bytes.len(),
+            Self::TooLong(_) => 0,
+        }
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 /// What is kept of a job until it is finished.
@@ -36,9 +64,10 @@ pub struct Ticket {
     pub stacks: Option<String>,
 }
 
-/// A job as `take.lua` answers it: id, name, data, opts, timestamp, atm, stacktrace, defa.
+/// A job as `take.lua` answers it: id, name, data, opts, timestamp, atm, stacktrace, defa, and
+/// how long its data is where that stayed in Redis.
 #[derive(Debug)]
-pub(super) struct Row([Option<Vec<u8>>; 8]);
+pub(super) struct Row([Option<Vec<u8>>; 9]);
 
 impl FromRedisValue for Row {
     fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
@@ -51,7 +80,17 @@ impl FromRedisValue for Row {
 impl Row {
     /// The job, taken under `token`.
     pub(super) fn taken(self, token: &Arc<str>) -> Taken {
-        let [id, name, data, opts, timestamp, made, stacks, deferred] = self.0;
+        let [
+            id,
+            name,
+            data,
+            opts,
+            timestamp,
+            made,
+            stacks,
+            deferred,
+            left,
+        ] = self.0;
         let text =
             |bytes: Option<Vec<u8>>| bytes.map(|it| String::from_utf8_lossy(&it).into_owned());
         let number = |bytes: Option<Vec<u8>>| text(bytes).and_then(|it| it.parse::<u64>().ok());
@@ -65,7 +104,10 @@ impl Row {
                 stacks: text(stacks),
             },
             name: text(name).unwrap_or_default(),
-            data: data.unwrap_or_default(),
+            data: match number(left) {
+                Some(bytes) => Data::TooLong(usize::try_from(bytes).unwrap_or(usize::MAX)),
+                None => Data::Taken(data.unwrap_or_default()),
+            },
             deferred_failure: text(deferred),
         }
     }

@@ -83,6 +83,15 @@ impl RedisServer {
         answer.unwrap_or_else(|error| panic!("{command:?}: {error}"))
     }
 
+    /// Bytes that have left it since it started.
+    pub(crate) async fn net_output_bytes(&self) -> u64 {
+        let stats: String = self.ask(&["INFO", "stats"]).await;
+        let line = stats
+            .lines()
+            .find_map(|line| line.strip_prefix("total_net_output_bytes:"));
+        line.and_then(|it| it.parse().ok()).expect("a number")
+    }
+
     /// Its port.
     pub(crate) fn port(&self) -> u16 {
         self.port

@@ -21,6 +21,8 @@ use crate::support::eventually;
 use crate::support::redis::RedisServer;
 
 pub(crate) const QUEUE: &str = "cio-events";
+/// The longest wait before a probe.
+pub(crate) const HOLD: Duration = Duration::from_millis(300);
 
 /// The queue, as a producer has it.
 pub(crate) async fn queue(server: &RedisServer) -> Queue {
@@ -94,7 +96,7 @@ pub(crate) fn settings(server: &RedisServer, receiver: &Receiver, mode: Mode) ->
             failed: 50_000,
         },
         locks: Locks::default(),
-        hold: Duration::from_millis(300),
+        hold: HOLD,
         grace: Duration::from_secs(10),
         health_log: false,
         traces: None,

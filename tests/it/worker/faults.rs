@@ -6,10 +6,12 @@ use bullmq::Queue;
 use cio_operator::delivery::Mode;
 use serde_json::{Value, json};
 
-use super::bench::{Running, add, all_finished, counts, many, queue, settings, track};
+use super::bench::{
+    Running, add, add_with_attempts, all_finished, counts, many, queue, settings, track,
+};
 use super::receiver::{Receiver, accept, operations};
-use crate::support::eventually;
-use crate::support::redis::RedisServer;
+use crate::support::redis::{RedisServer, free_port};
+use crate::support::{eventually, http};
 
 /// The failed jobs' reasons, and how many attempts each has used.
 pub(super) async fn failures(queue: &Queue) -> Vec<(String, u32)> {
@@ -147,6 +149,123 @@ async fn an_unknown_status_uses_the_jobs_attempts_and_then_it_is_kept_as_failed(
     let sentence = "Customer.io answered 404: no such page".to_owned();
     assert_eq!(failures(&queue).await, [(sentence, 5)]);
     assert_eq!(receiver.count(), 5);
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_where_nobody_knows_the_calls_fails_no_backlog() {
+    for mode in [Mode::Batch, Mode::Single] {
+        let server = RedisServer::start();
+        let receiver = Receiver::answering(|_, _| (404, "no such page".to_owned())).await;
+        let queue = queue(&server).await;
+        add_with_attempts(&queue, 2, many(3_000, 3_000)).await;
+        let worker = Running::start(settings(&server, &receiver, mode)).await;
+
+        // Each request that was under way, and some probes.
+        let probes = receiver_probes(&receiver).await;
+        let (_, _, completed, failed) = counts(&queue).await;
+        assert_eq!((completed, failed), (0, 0), "{mode:?} after {probes}");
+        receiver.answer(|_, _| accept());
+        assert_eq!(all_finished(&queue, 3_000).await, (3_000, 0), "{mode:?}");
+        assert_eq!(receiver.event_ids().len(), 3_000, "{mode:?}");
+        worker.stop().await;
+    }
+}
+
+/// Waits until requests come only now and then; how many came.
+async fn receiver_probes(receiver: &Receiver) -> usize {
+    eventually("the circuit to open and to probe", async || {
+        let arrivals = receiver.arrivals();
+        let [.., first, second] = arrivals.as_slice() else {
+            return None;
+        };
+        // Half of the first wait before a probe, in these settings.
+        let apart = second.at.duration_since(first.at);
+        (apart >= super::bench::HOLD / 60).then_some(arrivals.len())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_429_that_lasts_uses_no_attempt_however_few_there_are() {
+    for mode in [Mode::Batch, Mode::Single] {
+        let server = RedisServer::start();
+        let receiver = Receiver::answering(|_, _| (429, String::new())).await;
+        let queue = queue(&server).await;
+        add_with_attempts(&queue, 2, many(50, 50)).await;
+        let mut settings = settings(&server, &receiver, mode);
+        // One request at a time is sent until it is given up, and so is the next.
+        settings.delivery.max_concurrent = 1;
+        let worker = Running::start(settings).await;
+        eventually("several to be given up", async || {
+            (receiver.count() > 4 * 3).then_some(())
+        })
+        .await;
+        let (_, _, completed, failed) = counts(&queue).await;
+        assert_eq!((completed, failed), (0, 0), "{mode:?}");
+
+        receiver.answer(|_, _| accept());
+        assert_eq!(all_finished(&queue, 50).await, (50, 0), "{mode:?}");
+        let completed = queue.get_completed(0, -1).await.expect("completed jobs");
+        assert!(completed.iter().all(|job| job.attempts_made() == 1));
+        worker.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_of_many_megabytes_fails_with_a_sentence_and_is_never_read() {
+    let server = RedisServer::start();
+    let receiver = Receiver::start().await;
+    let queue = queue(&server).await;
+    let bytes = 32 * 1024 * 1024;
+    add(
+        &queue,
+        [track("u", "huge", &json!({"x": "x".repeat(bytes)}))],
+    )
+    .await;
+    add(&queue, many(10, 10)).await;
+    let settings = settings(&server, &receiver, Mode::Batch);
+    let worker = Running::start(settings).await;
+
+    assert_eq!(all_finished(&queue, 11).await, (10, 1));
+    let failures = failures(&queue).await;
+    let [(reason, 1)] = failures.as_slice() else {
+        panic!("{failures:?}");
+    };
+    assert!(reason.starts_with("the job's data has 335"), "{reason}");
+    worker.stop().await;
+    // What went out of Redis since it started, the failed job's own read above included once.
+    let read = server.net_output_bytes().await;
+    assert!(read < 2 * bytes as u64, "{read} bytes left Redis");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_turn_is_spent_on_a_connection_that_cannot_be_opened() {
+    let server = RedisServer::start();
+    let receiver = Receiver::start().await;
+    let queue = queue(&server).await;
+    add(&queue, many(1, 1)).await;
+    let mut settings = settings(&server, &receiver, Mode::Single);
+    settings.delivery.requests_per_second = 80;
+    settings.delivery.endpoint = format!("http://127.0.0.1:{}", free_port())
+        .parse()
+        .expect("an endpoint");
+    let worker = Running::start(settings).await;
+    let value = |page: &str, name: &str| -> u64 {
+        let line = page.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|it| it.trim().parse().ok()).expect("a value")
+    };
+    eventually("several sends to fail", async || {
+        let (_, page) = http::get(&format!("{}/metrics", worker.address)).await?;
+        let sends = value(
+            &page,
+            "cio_delivery_requests_total{status_class=\"broken\"}",
+        );
+        let turns = value(&page, "cio_limit_wait_seconds_count");
+        // The first turn of a request comes before it is known whether it can be sent.
+        (sends >= 4).then(|| assert!(turns < sends, "{turns} turns for {sends} sends"))
+    })
+    .await;
     worker.stop().await;
 }
 
