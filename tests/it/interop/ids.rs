@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::MAJORS;
+use super::PEERS;
 use super::scene::Scene;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deduplication_key_is_free_after_we_have_finished_its_job() {
-    for package in MAJORS {
+    for package in PEERS {
         for (status, state) in [(200, "completed"), (400, "failed")] {
             let mut scene = Scene::new(package).await;
             scene.receiver.answer(move |_, _| (status, String::new()));
@@ -38,7 +38,7 @@ async fn a_deduplication_key_is_free_after_we_have_finished_its_job() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deduplication_key_with_a_time_to_live_outlasts_its_job() {
-    for package in MAJORS {
+    for package in PEERS {
         let mut scene = Scene::new(package).await;
         let options = json!({"deduplication": {"id": "x", "ttl": 60_000}});
         let first = scene.add("a", options.clone()).await;
@@ -56,7 +56,7 @@ async fn a_deduplication_key_with_a_time_to_live_outlasts_its_job() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_last_of_the_jobs_that_waited_for_a_key_is_added_after_ours() {
-    for package in MAJORS {
+    for package in PEERS {
         let mut scene = Scene::new(package).await;
         scene.receiver.take_time(Duration::from_millis(300));
         let options = json!({"deduplication": {"id": "x", "keepLastIfActive": true}});
@@ -74,7 +74,7 @@ async fn the_last_of_the_jobs_that_waited_for_a_key_is_added_after_ours() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_with_an_id_of_its_own_is_delivered_once_and_a_second_one_is_reported() {
-    for package in MAJORS {
+    for package in PEERS {
         let mut scene = Scene::new(package).await;
         let worker = scene.work().await;
         for id in ["order/ü 7", "a:b:c"] {

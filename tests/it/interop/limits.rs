@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::MAJORS;
+use super::PEERS;
 use super::scene::{Scene, array, data, number};
 use crate::support::eventually;
 
@@ -20,7 +20,7 @@ async fn add_many(scene: &mut Scene, count: usize) {
 async fn a_rate_limit_of_the_queue_holds_for_us_and_bullmq_together() {
     const MOST: usize = 8;
     const WINDOW_MS: u64 = 400;
-    for package in MAJORS {
+    for package in PEERS {
         let mut scene = Scene::new(package).await;
         let limit = json!([MOST, WINDOW_MS]);
         scene.peer.call("queue.setGlobalRateLimit", limit).await;
@@ -48,7 +48,7 @@ async fn a_rate_limit_of_the_queue_holds_for_us_and_bullmq_together() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_queue_that_is_rate_limited_by_hand_rests_as_long() {
     const REST_MS: u64 = 800;
-    for package in MAJORS {
+    for package in PEERS {
         let mut scene = Scene::new(package).await;
         let wide = json!([1_000, 1_000]);
         scene.peer.call("queue.setGlobalRateLimit", wide).await;
@@ -69,7 +69,7 @@ async fn a_queue_that_is_rate_limited_by_hand_rests_as_long() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_concurrency_of_the_queue_holds_for_us_and_bullmq_together() {
-    for package in MAJORS {
+    for package in PEERS {
         let mut scene = Scene::new(package).await;
         scene.receiver.take_time(Duration::from_millis(30));
         scene

@@ -16,5 +16,6 @@ mod stalls;
 
 /// The npm packages of the two majors in the field, as `tests/node/package.json` names them.
 pub(crate) const MAJORS: [&str; 2] = ["bullmq5", "bullmq6"];
-/// With Python's.
+/// With Python's: whoever can be on the other side. docs/bullmq.md says which of the assertions are
+/// not for it, and why.
 const PEERS: [&str; 3] = ["bullmq5", "bullmq6", "python"];

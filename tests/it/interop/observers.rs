@@ -104,7 +104,7 @@ async fn bullmqs_counts_and_lists_hold_our_jobs_in_every_state() {
         "prioritized",
         "waiting",
     ];
-    for package in MAJORS {
+    for package in PEERS {
         let mut scene = Scene::new(package).await;
         scene
             .receiver
@@ -163,7 +163,7 @@ async fn add(scene: &Scene, options: &Value, data: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn options_of_jobs_that_we_add_read_the_same_in_bullmq() {
-    for package in MAJORS {
+    for package in PEERS {
         let mut scene = Scene::new(package).await;
         let same = json!({
             "attempts": 5, "backoff": {"type": "exponential", "delay": 2_000}, "delay": 60_000,
@@ -171,7 +171,10 @@ async fn options_of_jobs_that_we_add_read_the_same_in_bullmq() {
             "removeOnComplete": 10_000, "removeOnFail": true,
         });
         let ours = add(&scene, &same, &data("a").to_string()).await;
+        // Else theirs would be ours again.
+        scene.redis::<()>("DEL", &["de:x"]).await;
         let theirs = scene.add("a", same).await;
+        assert_ne!(ours, theirs, "{package}");
         let (ours, theirs) = (scene.job(&ours).await, scene.job(&theirs).await);
         for field in [
             "name",

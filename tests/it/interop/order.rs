@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
+use super::PEERS;
 use super::scene::{Scene, number};
-use super::{MAJORS, PEERS};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_are_taken_in_bullmqs_order() {
@@ -97,7 +97,7 @@ async fn a_delayed_job_comes_when_it_is_due() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_s_jobs_arrive_in_their_order_however_many_are_taken_at_once() {
-    for package in MAJORS {
+    for package in PEERS {
         let mut scene = Scene::new(package).await;
         let jobs: Vec<_> = (0..300)
             .map(|n| {

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::PEERS;
 use super::scene::{Scene, array, data, number};
-use super::{MAJORS, PEERS};
 use crate::support::eventually;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -32,7 +32,7 @@ async fn a_job_that_we_complete_is_completed_for_whoever_added_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_waits_for_a_job_hears_of_its_end() {
-    for package in MAJORS {
+    for package in PEERS {
         let mut scene = Scene::new(package).await;
         scene.peer.call("events.start", json!([])).await;
         let id = scene.add("a", json!({})).await;
@@ -71,7 +71,7 @@ async fn the_events_of_a_job_are_bullmqs_own_in_their_order() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn queue_events_survive_whatever_becomes_of_a_job() {
-    for package in MAJORS {
+    for package in PEERS {
         let mut scene = Scene::new(package).await;
         scene.peer.call("events.start", json!([])).await;
         scene.receiver.answer(|_, body| {

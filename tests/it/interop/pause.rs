@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::MAJORS;
+use super::PEERS;
 use super::scene::Scene;
 
 /// Longer than a worker that took something would need to show it.
@@ -13,7 +13,7 @@ const A_WHILE: Duration = Duration::from_millis(300);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_taken_while_paused_and_nothing_is_lost() {
-    for package in MAJORS {
+    for package in PEERS {
         let mut scene = Scene::new(package).await;
         let worker = scene.work().await;
         let first = scene.add("first", json!({})).await;
@@ -47,6 +47,11 @@ async fn what_goes_back_while_bullmq_6_pauses_comes_again_after_the_pause() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_goes_back_while_bullmq_5_pauses_comes_again_after_the_pause() {
     all_go_back_while_paused("bullmq5").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_goes_back_while_python_pauses_comes_again_after_the_pause() {
+    all_go_back_while_paused("python").await;
 }
 
 async fn all_go_back_while_paused(package: &str) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::MAJORS;
+use super::PEERS;
 use super::scene::{Scene, array, data};
 use crate::support::eventually;
 use crate::worker::bench::Running;
@@ -50,7 +50,7 @@ async fn a_job_is_kept_as_it_says_itself() {
         (json!({"age": 3600}), 12, 12),
         (json!({"age": 3600, "count": 8}), 8, 8),
     ];
-    for package in MAJORS {
+    for package in PEERS {
         let mut scene = Scene::new(package).await;
         let worker = scene.work_singly().await;
         for (set, option, status) in ENDS {
@@ -95,7 +95,7 @@ async fn keep_beside_old(scene: &mut Scene, set: &str, options: &Value) -> Vec<S
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_says_nothing_is_kept_as_the_worker_says_to_the_number() {
-    for package in MAJORS {
+    for package in PEERS {
         let mut scene = Scene::new(package).await;
         fill(&mut scene, "completed", 10_000).await;
         let jobs: Vec<Value> = (0..60)
@@ -125,7 +125,7 @@ async fn a_job_that_says_nothing_is_kept_as_the_worker_says_to_the_number() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_older_than_a_job_s_age_goes_when_it_finishes() {
-    for package in MAJORS {
+    for package in PEERS {
         let mut scene = Scene::new(package).await;
         let worker = scene.work_singly().await;
         let old = scene

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::PEERS;
 use super::scene::{Scene, array, number};
-use super::{MAJORS, PEERS};
 use crate::support::eventually;
 
 /// A failure that uses an attempt at once.
@@ -88,7 +88,7 @@ async fn why_an_attempt_failed_can_be_read_before_the_next_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backoff_s_jitter_spreads_the_delays() {
-    for package in MAJORS {
+    for package in PEERS {
         let mut scene = Scene::new(package).await;
         scene.receiver.answer(|_, _| fails());
         for n in 0..20 {
@@ -145,7 +145,7 @@ async fn a_job_s_last_failure_puts_it_into_the_failed_set_from_which_bullmq_gets
 
 #[tokio::test(flavor = "multi_thread")]
 async fn stack_traces_are_limited_as_the_job_says() {
-    for package in MAJORS {
+    for package in PEERS {
         let mut scene = Scene::new(package).await;
         scene.receiver.answer(|_, _| fails());
         let mut kept = Vec::new();
@@ -198,7 +198,7 @@ async fn a_job_that_is_refused_for_good_uses_no_other_attempt() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_retry_without_a_delay_goes_behind_the_others() {
-    for package in MAJORS {
+    for package in PEERS {
         let jobs = [("a", json!({"attempts": 2})), ("b", json!({}))];
         assert_eq!(
             order_of_retry(package, jobs).await,
@@ -210,7 +210,7 @@ async fn a_retry_without_a_delay_goes_behind_the_others() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_retry_of_a_lifo_job_goes_before_the_others() {
-    for package in MAJORS {
+    for package in PEERS {
         let jobs = [
             ("b", json!({})),
             ("a", json!({"attempts": 2, "lifo": true})),

@@ -59,9 +59,12 @@ impl Scene {
         Running::start(settings).await
     }
 
-    /// Starts a worker of BullMQ's with short locks.
+    /// Starts a worker of BullMQ's with short locks. It looks for jobs every second: when a worker that
+    /// stands still has been given the marker, nothing else tells of one. (Of itself BullMQ looks every five,
+    /// and Python's then not at all: its Redis client gives up after as long.)
     pub(super) async fn peer_works(&mut self, behaviour: Value) {
-        let options = json!({"lockDuration": LOCK_MS, "stalledInterval": STALLED_MS});
+        let options =
+            json!({"lockDuration": LOCK_MS, "stalledInterval": STALLED_MS, "drainDelay": 1});
         self.peer
             .call("worker.start", json!([options, behaviour]))
             .await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::MAJORS;
+use super::PEERS;
 use super::scene::{Scene, array, data};
 use crate::support::eventually;
 use crate::worker::bench::QUEUE;
@@ -27,7 +27,7 @@ async fn start_parents(scene: &mut Scene) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_parent_goes_on_when_we_have_delivered_its_child() {
-    for package in MAJORS {
+    for package in PEERS {
         let mut scene = Scene::new(package).await;
         start_parents(&mut scene).await;
         let parent = flow(&mut scene, json!({})).await;
@@ -58,7 +58,7 @@ async fn a_parent_goes_on_when_we_have_delivered_its_child() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_parent_fails_or_goes_on_as_its_child_says_that_failed_with_us() {
-    for package in MAJORS {
+    for package in PEERS {
         let mut scene = Scene::new(package).await;
         scene.receiver.answer(|_, _| (400, "no".to_owned()));
         start_parents(&mut scene).await;
@@ -83,7 +83,7 @@ async fn a_parent_fails_or_goes_on_as_its_child_says_that_failed_with_us() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_scheduler_goes_on_while_we_take_its_jobs() {
-    for package in MAJORS {
+    for package in PEERS {
         let mut scene = Scene::new(package).await;
         let worker = scene.work().await;
         schedule(&mut scene, 200).await;
@@ -114,7 +114,7 @@ async fn a_scheduler_goes_on_while_we_take_its_jobs() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "the crate makes it when the job has been delivered: docs/bullmq.md"]
 async fn a_scheduler_s_next_job_is_there_while_we_are_at_one() {
-    for package in MAJORS {
+    for package in PEERS {
         let mut scene = Scene::new(package).await;
         scene.receiver.take_time(Duration::from_secs(2));
         schedule(&mut scene, 60_000).await;
@@ -133,7 +133,7 @@ async fn a_scheduler_s_next_job_is_there_while_we_are_at_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_scheduler_s_job_that_fails_with_us_does_not_end_it() {
-    for package in MAJORS {
+    for package in PEERS {
         let mut scene = Scene::new(package).await;
         scene.receiver.answer(|_, _| (400, "no".to_owned()));
         let worker = scene.work().await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::MAJORS;
+use super::PEERS;
 use super::peer::Peer;
 use super::scene::{LOCK_MS, STALLED_MS, Scene, number};
 use crate::support::eventually;
@@ -24,7 +24,7 @@ fn process(scene: &Scene) -> Cio {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_of_our_killed_worker_is_run_again_by_bullmq() {
-    for package in MAJORS {
+    for package in PEERS {
         let mut scene = Scene::new(package).await;
         scene.receiver.take_time(Duration::from_secs(20));
         let id = scene.add("a", json!({})).await;
@@ -47,7 +47,7 @@ async fn a_job_of_our_killed_worker_is_run_again_by_bullmq() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_of_bullmqs_killed_worker_is_run_again_by_us() {
-    for package in MAJORS {
+    for package in PEERS {
         let mut scene = Scene::new(package).await;
         let id = scene.add("a", json!({})).await;
         abandon(&mut scene, package).await;
@@ -74,7 +74,7 @@ async fn abandon(scene: &mut Scene, package: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_bullmq_has_seen_stall_too_often_fails_with_us_unsent() {
-    for package in MAJORS {
+    for package in PEERS {
         let mut scene = Scene::new(package).await;
         let id = scene.add("a", json!({"attempts": 5})).await;
         abandon(&mut scene, package).await;
@@ -97,7 +97,7 @@ async fn a_job_that_bullmq_has_seen_stall_too_often_fails_with_us_unsent() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_stalls_more_often_than_we_allow_fails_for_whoever_takes_it() {
-    for package in MAJORS {
+    for package in PEERS {
         let mut scene = Scene::new(package).await;
         let id = scene.add("a", json!({})).await;
         // We allow ten.
@@ -113,7 +113,7 @@ async fn a_job_that_stalls_more_often_than_we_allow_fails_for_whoever_takes_it()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_we_finish_after_our_lock_is_lost_is_refused_and_changes_nothing() {
-    for package in MAJORS {
+    for package in PEERS {
         let mut scene = Scene::new(package).await;
         scene.receiver.take_time(Duration::from_millis(300));
         let id = scene.add("a", json!({"attempts": 3})).await;
@@ -147,7 +147,7 @@ async fn what_we_finish_after_our_lock_is_lost_is_refused_and_changes_nothing() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_takes_longer_than_a_lock_lasts_stays_ours() {
-    for package in MAJORS {
+    for package in PEERS {
         let mut scene = Scene::new(package).await;
         scene.receiver.take_time(Duration::from_millis(3 * LOCK_MS));
         let id = scene.add("a", json!({})).await;
@@ -165,7 +165,7 @@ async fn a_job_that_takes_longer_than_a_lock_lasts_stays_ours() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lock_that_is_lost_while_we_work_is_not_taken_back() {
-    for package in MAJORS {
+    for package in PEERS {
         let mut scene = Scene::new(package).await;
         scene.receiver.take_time(Duration::from_millis(2 * LOCK_MS));
         let id = scene.add("a", json!({})).await;
