@@ -65,7 +65,8 @@ pub(super) struct Simulator {
 
     /// A fault from the start, as `PUT /_sim/faults` takes a list of; may be given several times. It has
     /// a status, or in its place a fault: `reset_before`, `reset_after` (the connection breaks off before
-    /// or after the request is taken), `hang` (never an answer), `drop` (200, and nothing is stored).
+    /// or after the request is taken), `hang` (never an answer), `drop` (200, and nothing is stored). It ends
+    /// after `times` requests or `for_ms` milliseconds after the first one it spoils, whichever is first.
     #[arg(long, value_name = "JSON", value_parser = Rule::parse)]
     fault: Vec<Rule>,
 

@@ -1,6 +1,9 @@
 //! Faults on demand: rules that spoil the answers they match.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 /// More rules than this are refused.
 const MOST_RULES: usize = 32;
@@ -19,7 +22,7 @@ pub enum FaultError {
     #[error(
         "cannot read the rules: {0}; write a list like \
          [{{\"match\": {{\"method\": \"POST\", \"path_prefix\": \"/api/v2\"}}, \"status\": 429, \
-         \"retry_after_seconds\": 1, \"latency_ms\": 0, \"share\": 0.5, \"times\": 10}}]; \
+         \"retry_after_seconds\": 1, \"latency_ms\": 0, \"share\": 0.5, \"times\": 10, \"for_ms\": 60000}}]; \
          each field may be left out; in place of a status, \"fault\" is one of reset_before, reset_after, \
          hang, drop"
     )]
@@ -95,10 +98,16 @@ pub struct Rule {
     /// After so many it ends; absent: never.
     #[serde(skip_serializing_if = "Option::is_none")]
     times: Option<u64>,
+    /// So long after the first request it spoils it ends; absent: never. Not from when it is set: an
+    /// outage then lasts as long as it says, whenever somebody comes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    for_ms: Option<u64>,
     #[serde(skip)]
     seen: u64,
     #[serde(skip)]
     hits: u64,
+    #[serde(skip)]
+    first_hit: Option<Instant>,
 }
 
 fn is_origin(location: &str) -> bool {
@@ -138,12 +147,12 @@ impl Faults {
         &self.0
     }
 
-    /// The rule that spoils this request, if any does.
-    pub(super) fn hit(&mut self, method: &str, path: &str) -> Option<Rule> {
+    /// The rule that spoils a request of this moment, if any does.
+    pub(super) fn hit(&mut self, method: &str, path: &str, now: Instant) -> Option<Rule> {
         self.0
             .iter_mut()
-            .filter(|rule| rule.matches(method, path))
-            .find_map(Rule::hit)
+            .filter(|rule| !rule.is_over(now) && rule.matches(method, path))
+            .find_map(|rule| rule.hit(now))
     }
 }
 
@@ -190,6 +199,10 @@ impl Rule {
             let remedy = "write at most 600000";
             return wrong("latency_ms", self.latency_ms.to_string(), remedy);
         }
+        if self.for_ms == Some(0) {
+            let remedy = "write at least 1, or leave it out: it then holds until it is taken away";
+            return wrong("for_ms", "0".to_owned(), remedy);
+        }
         match &self.matches.method {
             Some(method) if method.bytes().any(|byte| !byte.is_ascii_uppercase()) => {
                 let remedy = "write it in capitals, for example PUT";
@@ -199,24 +212,33 @@ impl Rule {
         }
     }
 
+    fn is_over(&self, now: Instant) -> bool {
+        let since = self.first_hit.map(|first| now.duration_since(first));
+        let too_late = self.for_ms.zip(since);
+        self.times.is_some_and(|times| self.hits >= times)
+            || too_late.is_some_and(|(ms, since)| since >= Duration::from_millis(ms))
+    }
+
     fn matches(&self, method: &str, path: &str) -> bool {
-        let over = self.times.is_some_and(|times| self.hits >= times);
         let method_fits = self
             .matches
             .method
             .as_ref()
             .is_none_or(|wanted| wanted == method);
         let prefix = self.matches.path_prefix.as_ref();
-        !over && method_fits && prefix.is_none_or(|prefix| path.starts_with(prefix.as_str()))
+        method_fits && prefix.is_none_or(|prefix| path.starts_with(prefix.as_str()))
     }
 
     /// Every so often, so that the share comes out exactly, and the same in every run.
-    fn hit(&mut self) -> Option<Self> {
+    fn hit(&mut self, now: Instant) -> Option<Self> {
         let share = self.millionths();
         let due = |seen: u64| u128::from(seen) * u128::from(share) / u128::from(WHOLE);
         let hit = due(self.seen + 1) > due(self.seen);
         self.seen += 1;
         self.hits += u64::from(hit);
+        if hit {
+            self.first_hit.get_or_insert(now);
+        }
         hit.then(|| self.clone())
     }
 
@@ -257,22 +279,52 @@ mod tests {
         for (rule, requests, expected) in cases {
             let mut faults = faults(&json!([rule])).unwrap();
             let at: Vec<usize> = (0..requests)
-                .filter(|_| faults.hit("PUT", "/x").is_some())
+                .filter(|_| faults.hit("PUT", "/x", Instant::now()).is_some())
                 .collect();
             assert_eq!(at, expected, "{rule}");
         }
         let mut faults = faults(&json!([{"share": 0.29}])).unwrap();
-        let hits = (0..10_000).filter(|_| faults.hit("PUT", "/x").is_some());
+        let hits = (0..10_000).filter(|_| faults.hit("PUT", "/x", Instant::now()).is_some());
         assert_eq!(hits.count(), 2_900);
+    }
+
+    #[test]
+    fn a_rule_holds_for_its_time_from_the_first_request_that_it_spoils() {
+        let start = Instant::now();
+        // The milliseconds at which requests come, and which of them are spoiled.
+        let cases: [(Value, &[usize]); 4] = [
+            (json!({"for_ms": 100}), &[0, 1, 2]),
+            (json!({"for_ms": 101}), &[0, 1, 2, 3]),
+            (json!({"for_ms": 100, "times": 2}), &[0, 1]),
+            (json!({"for_ms": 100, "share": 0.5}), &[1, 3]),
+        ];
+        for (rule, expected) in cases {
+            let mut faults = faults(&json!([rule])).unwrap();
+            let at = [1_000, 1_050, 1_099, 1_100, 1_200, 9_000];
+            let mut spoils = |ms: u64| {
+                let now = start + Duration::from_millis(ms);
+                faults.hit("PUT", "/x", now).is_some()
+            };
+            let spoiled: Vec<usize> = (0..at.len()).filter(|n| spoils(at[*n])).collect();
+            assert_eq!(spoiled, expected, "{rule}");
+        }
     }
 
     #[test]
     fn a_rule_hits_only_what_it_matches() {
         let rule = json!([{"match": {"method": "POST", "path_prefix": "/api/v2"}, "status": 429}]);
         let mut faults = faults(&rule).unwrap();
-        assert!(faults.hit("POST", "/api/v2/batch").is_some());
-        assert!(faults.hit("PUT", "/api/v2/batch").is_none());
-        assert!(faults.hit("POST", "/api/v1/customers/u/events").is_none());
+        assert!(
+            faults
+                .hit("POST", "/api/v2/batch", Instant::now())
+                .is_some()
+        );
+        assert!(faults.hit("PUT", "/api/v2/batch", Instant::now()).is_none());
+        assert!(
+            faults
+                .hit("POST", "/api/v1/customers/u/events", Instant::now())
+                .is_none()
+        );
     }
 
     #[test]
@@ -280,7 +332,11 @@ mod tests {
         let rules = json!([{"status": 500, "share": 0.5}, {"status": 429, "times": 1}]);
         let mut faults = faults(&rules).unwrap();
         let statuses: Vec<Option<u16>> = (0..4)
-            .map(|_| faults.hit("PUT", "/x").and_then(|rule| rule.status))
+            .map(|_| {
+                faults
+                    .hit("PUT", "/x", Instant::now())
+                    .and_then(|rule| rule.status)
+            })
             .collect();
         assert_eq!(statuses, [Some(429), Some(500), None, Some(500)]);
     }
@@ -311,6 +367,7 @@ mod tests {
                 json!([{"latency_ms": 600_001}]),
                 "latency_ms of a rule is 600001: write",
             ),
+            (json!([{"for_ms": 0}]), "for_ms of a rule is 0: write"),
             (
                 json!([{"match": {"method": "put"}}]),
                 "match.method of a rule is \"put\": write",
@@ -331,6 +388,6 @@ mod tests {
         let mut faults = faults(&json!([{"status": 500}])).unwrap();
         let bad = parse_rules(b"[{\"status\": 7}]").unwrap();
         assert!(faults.replace(bad).is_err());
-        assert!(faults.hit("PUT", "/x").is_some());
+        assert!(faults.hit("PUT", "/x", Instant::now()).is_some());
     }
 }

@@ -17,6 +17,7 @@ mod operation;
 mod page;
 mod path;
 mod people;
+mod relationships;
 mod replies;
 mod routes;
 mod store;

@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::identity::Identity;
 use super::operation::{Event, Operation};
+use super::relationships;
 use super::validation::{self, Api, Invalid};
 
 /// The documented number of people in one change of a segment, and the kinds that name them.
@@ -13,9 +14,12 @@ const ID_TYPES: [&str; 3] = ["id", "email", "cio_id"];
 /// `PUT /api/v1/customers/{person}`.
 pub(super) fn identify(person: &str, body: &[u8]) -> Result<Operation, Invalid> {
     let person = named(person)?;
-    let attributes = object(body)?;
+    let mut attributes = object(body)?;
     if let Some(id) = attributes.get("id") {
         validation::identifier(id, "id")?;
+    }
+    if let Some(related) = attributes.remove(relationships::FIELD) {
+        relationships::of_v1(&related)?;
     }
     validation::attributes(&attributes, Api::V1)?;
     let at = attributes.get("_timestamp").and_then(Value::as_i64);
@@ -202,6 +206,14 @@ mod tests {
             (
                 identify("u", json!({"id": ""})),
                 "id attribute cannot be an empty string",
+            ),
+            (
+                identify("u", json!({"id": null})),
+                "id attribute must be present",
+            ),
+            (
+                identify("u", json!({"cio_relationships": []})),
+                "cio_relationships must be a hash of action and relationships",
             ),
             (
                 identify("u", json!({"plan": "x".repeat(1001)})),

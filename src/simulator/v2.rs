@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::identity::Identity;
 use super::operation::{Event, Operation};
+use super::relationships;
 use super::v1;
 use super::validation::{self, Api, Invalid};
 
@@ -87,9 +88,10 @@ fn operation(fields: Map<String, Value>) -> Result<Operation, Invalid> {
     match (kind, action.as_str()) {
         ("person", "merge") => v1::merger(&fields),
         ("person", action) => of_person(action, fields),
-        ("object", "identify" | "delete" | "add_relationships" | "delete_relationships") => {
-            of_object(&fields)
-        }
+        (
+            "object",
+            action @ ("identify" | "delete" | "add_relationships" | "delete_relationships"),
+        ) => of_object(action, &fields),
         ("delivery", "event") => Ok(Operation::Report),
         _ => Err(unsupported(kind, &action)),
     }
@@ -116,32 +118,26 @@ fn of_person(action: &str, mut fields: Map<String, Value>) -> Result<Operation, 
         "delete_device" => delete_device(person, fields),
         "suppress" => Ok(Operation::Suppress(person)),
         "unsuppress" => Ok(Operation::Unsuppress(person)),
-        "add_relationships" | "delete_relationships" => relate(&fields),
+        "add_relationships" | "delete_relationships" => {
+            relationships::of_person(fields.get(relationships::FIELD))?;
+            Ok(Operation::Relate)
+        }
         _ => Err(unsupported("person", action)),
     }
 }
 
-/// Objects are named by `object_type_id` and `object_id`, or by an id that Customer.io gave.
-fn of_object(fields: &Map<String, Value>) -> Result<Operation, Invalid> {
-    let named = fields.get("identifiers").and_then(Value::as_object);
-    let has = |name: &str| named.is_some_and(|names| names.contains_key(name));
-    if has("cio_object_id") || (has("object_type_id") && has("object_id")) {
-        return Ok(Operation::Relate);
+fn of_object(action: &str, fields: &Map<String, Value>) -> Result<Operation, Invalid> {
+    relationships::object(fields.get("identifiers"))?;
+    let related = fields.get(relationships::FIELD);
+    match action {
+        "add_relationships" | "delete_relationships" => relationships::of_object(related)?,
+        "identify" => {
+            validation::attributes(&attributes_of(fields.get("attributes").cloned())?, Api::V2)?;
+            related.map_or(Ok(()), |_| relationships::of_object(related))?;
+        }
+        _ => {}
     }
-    let message = "object_type_id and object_id are required";
-    Err(Invalid::new("required", "identifiers", message))
-}
-
-fn relate(fields: &Map<String, Value>) -> Result<Operation, Invalid> {
-    let field = "cio_relationships";
-    match fields.get(field) {
-        Some(Value::Array(_)) => Ok(Operation::Relate),
-        _ => Err(Invalid::new(
-            "invalid",
-            field,
-            "cio_relationships must be an array",
-        )),
-    }
+    Ok(Operation::Relate)
 }
 
 fn add_device(person: Identity, mut fields: Map<String, Value>) -> Result<Operation, Invalid> {
@@ -160,14 +156,9 @@ fn delete_device(person: Identity, mut fields: Map<String, Value>) -> Result<Ope
 }
 
 fn identify(person: Identity, mut fields: Map<String, Value>) -> Result<Operation, Invalid> {
-    let attributes = match fields.remove("attributes") {
-        Some(Value::Object(attributes)) => attributes,
-        None => Map::new(),
-        Some(_) => {
-            let message = "attributes must be a hash";
-            return Err(Invalid::new("invalid", "attributes", message));
-        }
-    };
+    let attributes = attributes_of(fields.remove("attributes"))?;
+    let related = fields.get(relationships::FIELD);
+    related.map_or(Ok(()), |_| relationships::of_person(related))?;
     validation::attributes(&attributes, Api::V2)?;
     let at = fields
         .get("timestamp")
@@ -178,6 +169,17 @@ fn identify(person: Identity, mut fields: Map<String, Value>) -> Result<Operatio
         attributes,
         at,
     })
+}
+
+fn attributes_of(given: Option<Value>) -> Result<Map<String, Value>, Invalid> {
+    match given {
+        Some(Value::Object(attributes)) => Ok(attributes),
+        None => Ok(Map::new()),
+        Some(_) => {
+            let message = "attributes must be a hash";
+            Err(Invalid::new("invalid", "attributes", message))
+        }
+    }
 }
 
 fn event(person: Identity, kind: &str, fields: &Map<String, Value>) -> Result<Operation, Invalid> {
@@ -316,6 +318,19 @@ mod tests {
                 "cio_relationships",
             ),
             (
+                json!({"type": "person", "identifiers": u, "action": "identify",
+                       "cio_relationships": {"action": "add_relationships", "relationships": []}}),
+                "cio_relationships",
+            ),
+            (
+                json!({"type": "object", "identifiers": {"cio_object_id": "x"}, "action": "identify", "attributes": 1}),
+                "attributes",
+            ),
+            (
+                json!({"type": "object", "identifiers": {"cio_object_id": "x"}, "action": "add_relationships"}),
+                "cio_relationships",
+            ),
+            (
                 json!({"type": "person", "action": "merge", "primary": u}),
                 "secondary",
             ),
@@ -340,7 +355,10 @@ mod tests {
             {"type": "person", "identifiers": u, "action": "screen", "name": "n"},
             {"type": "person", "identifiers": u, "action": "add_relationships", "cio_relationships": related},
             {"type": "person", "identifiers": u, "action": "delete_relationships", "cio_relationships": related},
+            {"type": "person", "identifiers": u, "action": "identify", "cio_relationships": related},
             {"type": "object", "identifiers": object, "action": "identify", "attributes": {}},
+            {"type": "object", "identifiers": object, "action": "identify", "cio_relationships": [{"identifiers": u}]},
+            {"type": "object", "identifiers": object, "action": "delete_relationships", "cio_relationships": [{"identifiers": u}]},
             {"type": "object", "identifiers": {"cio_object_id": "x"}, "action": "delete"},
             {"type": "delivery", "identifiers": {"id": "d"}, "action": "event"},
         ]);
@@ -354,6 +372,9 @@ mod tests {
             "unsuppress",
             "merge",
             "event",
+            "relate",
+            "relate",
+            "identify",
             "relate",
             "relate",
             "relate",

@@ -11,8 +11,10 @@ const ATTRIBUTE_VALUE_BYTES: usize = 1000;
 const EVENT_NAME_BYTES: usize = 100;
 const EVENT_DATA_BYTES: usize = 100_000;
 const ATTRIBUTES: usize = 300;
-/// Fields of an identify that are no attributes.
-const OWN_FIELDS: [&str; 2] = ["cio_relationships", "cio_subscription_preferences"];
+/// An identify's own field among the attributes, with rules of its own.
+const PREFERENCES: &str = "cio_subscription_preferences";
+/// Longer names are refused in other words.
+const EVENT_NAME_CHARACTERS: usize = 500;
 
 /// Why something is refused: Customer.io's reason, field and message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,11 +43,19 @@ pub(super) enum Api {
 
 /// What names a person, as text.
 pub(super) fn identifier<'a>(value: &'a Value, field: &str) -> Result<&'a str, Invalid> {
+    if value.is_null() {
+        return Err(absent(field));
+    }
     let Some(text) = value.as_str() else {
         let message = "id attribute must be a string value";
         return Err(Invalid::new("invalid", field, message));
     };
     person_id(text, field).map(|()| text)
+}
+
+/// There is nothing where an id has to be.
+pub(super) fn absent(field: &str) -> Invalid {
+    Invalid::new("required", field, "id attribute must be present")
 }
 
 /// The id of a person, of whatever kind.
@@ -102,8 +112,7 @@ fn attribute(name: &str, value: &Value, api: Api) -> Result<(), Invalid> {
     }
     let bytes = match value {
         Value::String(text) => text.len(),
-        // Customer.io's own fields have their own rules.
-        _ if OWN_FIELDS.contains(&name) => 0,
+        _ if name == PREFERENCES => 0,
         other => other.to_string().len(),
     };
     if bytes > ATTRIBUTE_VALUE_BYTES {
@@ -128,6 +137,10 @@ pub(super) fn event(
     if name.is_empty() {
         let message = "event name must not be blank";
         return Err(Invalid::new("required", "name", message));
+    }
+    if name.chars().count() >= EVENT_NAME_CHARACTERS {
+        let message = "event name must be less than 500 characters";
+        return Err(Invalid::new("invalid", "name", message));
     }
     if name.len() > EVENT_NAME_BYTES {
         let message = "event name cannot be longer than 100 bytes";
@@ -168,7 +181,7 @@ mod tests {
             (json!({"a": "ü".repeat(500)}), None),
             (json!({"a": "ü".repeat(501)}), Some(value)),
             (json!({"a": vec![10; 400]}), Some(value)),
-            (json!({"cio_relationships": vec![10; 400]}), None),
+            (json!({"cio_subscription_preferences": vec![10; 400]}), None),
             (json!({"x".repeat(150): 1}), None),
             (json!({"x".repeat(151): 1}), Some(name)),
         ];
@@ -196,6 +209,14 @@ mod tests {
             (
                 json!({"name": "ü".repeat(51)}),
                 Some("event name cannot be longer than 100 bytes"),
+            ),
+            (
+                json!({"name": "ü".repeat(499)}),
+                Some("event name cannot be longer than 100 bytes"),
+            ),
+            (
+                json!({"name": "ü".repeat(500)}),
+                Some("event name must be less than 500 characters"),
             ),
             (
                 json!({"name": "n", "data": []}),

@@ -72,7 +72,7 @@ impl Workspace {
 
     /// The fault that spoils a request, if any does.
     pub(super) fn fault(&self, method: &str, path: &str) -> Option<Rule> {
-        let rule = self.faults().hit(method, path);
+        let rule = self.faults().hit(method, path, Instant::now());
         if rule.is_some() {
             self.metrics.faulted();
         }

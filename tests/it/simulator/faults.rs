@@ -133,6 +133,20 @@ async fn a_hanging_request_is_not_answered() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_outage_lasts_as_long_as_its_rule_says_from_its_first_request() {
+    let options = Options {
+        faults: vec![Rule::parse(r#"{"status": 503, "for_ms": 60000}"#).unwrap()],
+        ..Options::default()
+    };
+    let router = simulator::router(options, Clock::system(), &Registry::new()).unwrap();
+    // Nobody comes for long: the outage has not begun.
+    for (waits, status) in [(3_600, 503), (59, 503), (1, 200), (3_600, 200)] {
+        tokio::time::advance(Duration::from_secs(waits)).await;
+        assert_eq!(identify(&router, "a:k").await.0, status, "{waits}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_above_the_limit_may_be_lost_in_silence() {
     let options = Options {
         requests_per_second: Some(1),
