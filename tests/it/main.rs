@@ -40,3 +40,4 @@ mod simulator;
 mod soak;
 mod support;
 mod worker;
+mod workers;

@@ -26,12 +26,17 @@ pub(crate) const HOLD: Duration = Duration::from_millis(300);
 
 /// The queue, as a producer has it.
 pub(crate) async fn queue(server: &RedisServer) -> Queue {
+    queue_named(server, QUEUE).await
+}
+
+/// Likewise, one with another name.
+pub(crate) async fn queue_named(server: &RedisServer, name: &str) -> Queue {
     let connection = RedisConnectionOptions::new().url(server.url());
     let options = QueueOptions {
         connection,
         ..QueueOptions::default()
     };
-    Queue::with_options(QUEUE, options).await.expect("a queue")
+    Queue::with_options(name, options).await.expect("a queue")
 }
 
 /// A track job of the guide's shape.
