@@ -1,6 +1,8 @@
 //! `cio send` and `cio enqueue` as processes, against the simulator and a real Redis.
 
+mod again;
 mod crash;
+mod ended;
 mod enqueue;
 mod input;
 mod limit;
