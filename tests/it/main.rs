@@ -13,6 +13,7 @@
 mod adapter;
 mod alerts;
 mod argocd;
+mod chart;
 mod clients;
 mod crd_reference;
 mod doctor;

@@ -48,6 +48,8 @@ fn an_upgrade_and_an_uninstall_leave_every_pod_at_work() {
     install(CHART, &["--set", "log=debug"]);
     stage.wait_ready();
     assert_eq!(ready(&stage), pods, "the upgrade replaced a pod");
+    rollback_after_a_renewal(&stage);
+    assert_eq!(ready(&stage), pods, "the rollback replaced a pod");
 
     uninstall();
     let generation = stage.get("ciopipeline", "events")["metadata"]["generation"].clone();
@@ -68,6 +70,33 @@ fn an_upgrade_and_an_uninstall_leave_every_pod_at_work() {
         stage.finished("completed") == JOBS
     });
     assert_eq!(stage.finished("failed"), 0);
+}
+
+/// The release before knows nothing of whom callers believe since.
+fn rollback_after_a_renewal(stage: &Stage) {
+    let manifest = || run("helm", &["get", "manifest", "cio", "-n", "cio-system"]);
+    assert!(!manifest().contains("caBundle:"), "the chart renders one");
+    let before = bundle();
+    let rotate = "secret/cio-cio-operator-adapter-serving";
+    run(
+        "kubectl",
+        &["-n", "cio-system", "annotate", rotate, "cio.dev/rotate=now"],
+    );
+    stage.wait("the next authority is believed too", SOON, || {
+        bundle() != before
+    });
+    let renewed = bundle();
+    let back = ["rollback", "cio", "-n", "cio-system", "--wait"];
+    run("helm", &[&back[..], &["--timeout", "3m"]].concat());
+    assert_eq!(bundle(), renewed, "the rollback changed it");
+    stage.wait_ready();
+}
+
+/// Whom the API server believes, where it asks for the metric.
+fn bundle() -> String {
+    let service = "apiservice/v1beta2.custom.metrics.k8s.io";
+    let field = "jsonpath={.spec.caBundle}";
+    run("kubectl", &["get", service, "-o", field])
 }
 
 fn uninstall() {
