@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, InvalidHeaderValue};
 use hyper::{Request, StatusCode};
 use serde_json::{Value, json};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
@@ -37,7 +37,8 @@ const MAX_ANSWER: usize = 16 * 1024 * 1024;
 pub struct AppApi {
     http: HttpClient,
     url: String,
-    key: String,
+    /// The value of the Authorization header.
+    bearer: HeaderValue,
 }
 
 /// Why it is not known who is left.
@@ -50,11 +51,30 @@ pub enum AppApiError {
     )]
     Authorize(StatusCode),
     /// It answered something else.
-    #[error("removal is not verified: the App API answered {0}; run cio loadtest cleanup again")]
+    #[error("removal is not verified: the App API answered {0}")]
     Answer(StatusCode),
+    /// It answered 200, with something else: a proxy's page, perhaps.
+    #[error(
+        "removal is not verified: the App API answered 200 without a list of people: is CUSTOMERIO_APP_API_URL the \
+         App API's?"
+    )]
+    Read,
     /// It did not answer.
-    #[error("removal is not verified: the App API: {0}; run cio loadtest cleanup again")]
+    #[error("removal is not verified: the App API: {0}")]
     Reach(#[from] TransportError),
+}
+
+/// Why there is no client of the App API.
+#[derive(Debug, thiserror::Error)]
+pub enum MakeError {
+    /// No header can hold the key.
+    #[error(
+        "CUSTOMERIO_APP_API_KEY: it has characters that no key has: copy it again, without a line end"
+    )]
+    ReadKey(#[from] InvalidHeaderValue),
+    /// The system's certificates cannot be read.
+    #[error(transparent)]
+    Certificates(#[from] io::Error),
 }
 
 impl std::fmt::Debug for AppApi {
@@ -82,15 +102,17 @@ impl AppApi {
     /// At `url`, without a slash at its end, with an App API key.
     ///
     /// # Errors
-    /// When the system's certificates cannot be read.
-    pub fn new(url: String, key: String) -> io::Result<Self> {
+    /// When the key cannot be one, or the system's certificates cannot be read.
+    pub fn new(url: String, key: &str) -> Result<Self, MakeError> {
+        let mut bearer = HeaderValue::from_str(&format!("Bearer {key}"))?;
+        bearer.set_sensitive(true);
         let http = HttpClient::new(HttpClientOptions {
             timeout: TIMEOUT,
             idle_timeout: Duration::from_secs(30),
             idle_per_host: 1,
             max_body: MAX_ANSWER,
         })?;
-        Ok(Self { http, url, key })
+        Ok(Self { http, url, bearer })
     }
 
     /// How many of `users` are there, asked again for half a minute as long as some are.
@@ -118,7 +140,8 @@ impl AppApi {
     ) -> Result<Vec<String>, AppApiError> {
         let mut left = Vec::new();
         for ids in users.chunks(AT_ONCE) {
-            left.extend(found(&self.ask(ids, pace).await?));
+            let answer = self.ask(ids, pace).await?;
+            left.extend(found(&answer).ok_or(AppApiError::Read)?);
         }
         Ok(left)
     }
@@ -145,7 +168,7 @@ impl AppApi {
 
     async fn send(&self, ids: &[String]) -> Result<(StatusCode, Bytes), TransportError> {
         let request = Request::post(format!("{}/v1/customers/attributes", self.url))
-            .header(AUTHORIZATION, format!("Bearer {}", self.key))
+            .header(AUTHORIZATION, self.bearer.clone())
             .header(CONTENT_TYPE, "application/json")
             .body(Full::new(json!({"ids": ids}).to_string().into()))
             .map_err(|error| TransportError::Connect(error.to_string()))?;
@@ -154,12 +177,13 @@ impl AppApi {
     }
 }
 
-/// The ids of an answer's people.
-fn found(body: &[u8]) -> Vec<String> {
-    let body: Value = serde_json::from_slice(body).unwrap_or_default();
-    let people = body["customers"].as_array().into_iter().flatten();
-    let ids = people.map(|it| it["customer"]["id"].as_str().unwrap_or_default().to_owned());
-    ids.collect()
+/// The ids of an answer's people; nothing where it is no such answer: then nobody knows who is left.
+fn found(body: &[u8]) -> Option<Vec<String>> {
+    let body: Value = serde_json::from_slice(body).ok()?;
+    let people = body.get("customers")?.as_array()?.iter();
+    people
+        .map(|it| Some(it["customer"]["id"].as_str()?.to_owned()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -183,7 +207,20 @@ mod tests {
     #[test]
     fn those_that_exist_are_read_from_the_answer() {
         let body = json!({"customers": [{"customer": {"id": "a", "attributes": {}}}]}).to_string();
-        assert_eq!(found(body.as_bytes()), ["a"]);
-        assert!(found(b"{\"customers\": []}").is_empty());
+        assert_eq!(found(body.as_bytes()), Some(vec!["a".to_owned()]));
+        assert_eq!(found(b"{\"customers\": []}"), Some(Vec::new()));
+    }
+
+    #[test]
+    fn another_answer_does_not_say_that_nobody_is_left() {
+        for body in [
+            &b"<html>welcome</html>"[..],
+            b"",
+            b"{}",
+            b"{\"customers\": null}",
+            b"{\"customers\": [{\"customer\": {}}]}",
+        ] {
+            assert_eq!(found(body), None, "{body:?}");
+        }
     }
 }

@@ -17,47 +17,82 @@ use crate::delivery::encode::Call;
 const AT_ONCE: usize = 15;
 /// Sends of one delete, before it counts as failed.
 const SENDS: u32 = 5;
+/// So many failed deletes in a row, each with all its sends: the server is gone, and the others would
+/// fail as slowly.
+const HOPELESS: usize = 2 * AT_ONCE;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
-/// Deletes `users` at `per_second`; those that could not be. `said` hears how many are through.
+/// What came of the deletes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Deletes {
+    /// Deletes that were not accepted, with those that were not tried any more.
+    pub failed: usize,
+    /// Whether it ended early, after [`HOPELESS`] failures in a row.
+    pub gave_up: bool,
+}
+
+/// Counts deletes, and when to give up.
+#[derive(Debug, Default)]
+struct Tally {
+    through: usize,
+    deleted: usize,
+    failed_in_a_row: usize,
+}
+
+impl Tally {
+    fn count(&mut self, deleted: bool) {
+        self.through += 1;
+        self.deleted += usize::from(deleted);
+        self.failed_in_a_row = if deleted { 0 } else { self.failed_in_a_row + 1 };
+    }
+
+    fn is_hopeless(&self) -> bool {
+        self.failed_in_a_row >= HOPELESS
+    }
+}
+
+/// Deletes `users` at `per_second`, unless none of many is accepted. `said` hears how many are through.
 pub async fn delete(
     client: &TrackClient,
     users: Vec<String>,
     per_second: f64,
     mut said: impl FnMut(usize),
-) -> Vec<String> {
+) -> Deletes {
     let mut pace = interval(Duration::from_secs_f64(1.0 / per_second));
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (free, mut tasks) = (Arc::new(Semaphore::new(AT_ONCE)), JoinSet::new());
-    let (mut failed, mut through) = (Vec::new(), 0);
+    let (all, mut tally) = (users.len(), Tally::default());
     for user in users {
         pace.tick().await;
         let Ok(permit) = Arc::clone(&free).acquire_owned().await else {
-            failed.push(user);
-            continue;
+            break;
         };
+        while let Some(done) = tasks.try_join_next() {
+            tally.count(done.unwrap_or(false));
+        }
+        if tally.is_hopeless() {
+            break;
+        }
         let client = client.clone();
         tasks.spawn(async move {
-            let left = delete_one(&client, user).await;
+            let deleted = delete_one(&client, &user).await;
             drop(permit);
-            left
+            deleted
         });
-        while let Some(done) = tasks.try_join_next() {
-            through += 1;
-            failed.extend(done.ok().flatten());
-        }
-        said(through);
+        said(tally.through);
     }
     while let Some(done) = tasks.join_next().await {
-        through += 1;
-        failed.extend(done.ok().flatten());
+        tally.count(done.unwrap_or(false));
     }
-    said(through);
-    failed
+    said(tally.through);
+    Deletes {
+        failed: all - tally.deleted,
+        gave_up: tally.through < all,
+    }
 }
 
-/// The user, if it could not be deleted.
-async fn delete_one(client: &TrackClient, user: String) -> Option<String> {
+/// Whether the user was deleted.
+async fn delete_one(client: &TrackClient, user: &str) -> bool {
     let call = call(Method::DELETE, format!("/api/v1/customers/{user}"));
     for send in 0..SENDS {
         if send > 0 {
@@ -65,10 +100,10 @@ async fn delete_one(client: &TrackClient, user: String) -> Option<String> {
         }
         let answer = client.send(&call).await;
         if answer.is_ok_and(|it| it.status.is_success()) {
-            return None;
+            return true;
         }
     }
-    Some(user)
+    false
 }
 
 /// How many of `users` a simulator still has; nothing where no simulator answers.
@@ -92,5 +127,48 @@ fn call(method: Method, path: String) -> Call {
         method,
         path,
         body: Bytes::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::credentials::Credentials;
+
+    #[test]
+    fn one_success_is_reason_to_go_on() {
+        let mut tally = Tally::default();
+        for _ in 1..HOPELESS {
+            tally.count(false);
+        }
+        assert!(!tally.is_hopeless());
+        tally.count(true);
+        tally.count(false);
+        assert!(!tally.is_hopeless());
+        for _ in 1..HOPELESS {
+            tally.count(false);
+        }
+        assert!(tally.is_hopeless());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_many_deletes_a_server_that_is_gone_sees_few() {
+        let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", nobody.local_addr().unwrap());
+        drop(nobody);
+        let credentials = Credentials::new(Some("s"), Some("k")).unwrap();
+        let client = TrackClient::fixed(&url.parse().unwrap(), credentials, 1).unwrap();
+        let users: Vec<String> = (0..10 * HOPELESS).map(|it| it.to_string()).collect();
+        let mut through = 0;
+        let done = delete(&client, users.clone(), 1_000.0, |now| through = now).await;
+        let all = Deletes {
+            failed: users.len(),
+            gave_up: true,
+        };
+        assert_eq!(done, all);
+        assert!(
+            (HOPELESS..=HOPELESS + 2 * AT_ONCE).contains(&through),
+            "{through}"
+        );
     }
 }

@@ -63,6 +63,8 @@ pub struct Outcome {
     pub planned: u64,
     /// What came of the search for the rate that holds, where there was one.
     pub adapt: Option<Adapt>,
+    /// Why not all of what was begun came to its end.
+    pub unfinished: Option<RunError>,
 }
 
 /// A run as it is in one of its seconds.
@@ -99,10 +101,7 @@ pub enum RunError {
     )]
     NoWorker(String),
     /// Jobs are in the hands of workers that do not end them.
-    #[error(
-        "{0} jobs are still in the hands of a worker: they may create their users again; run cio loadtest \
-         cleanup when they are through"
-    )]
+    #[error("{0} jobs are still in the hands of a worker")]
     JobsLeft(usize),
     /// The App API does not say who is left.
     #[error(transparent)]
@@ -119,6 +118,8 @@ pub struct Removal {
     pub created: usize,
     /// Deletes that were not accepted.
     pub failed: usize,
+    /// Whether some of those were not tried: none of many before them was accepted.
+    pub gave_up: bool,
     /// Users that the App API (of those asked for) or a simulator still has; nothing where there is
     /// none to ask.
     pub left: Option<usize>,
@@ -145,12 +146,13 @@ pub async fn run(
     let thresholds = settings.thresholds.clone();
     let stop = stop.child_token();
     let mut ended = spawn(settings, &shared, stop.clone())?;
+    let mut unfinished = None;
     let (start, mut tick) = (Instant::now(), interval(Duration::from_secs(1)));
     tick.tick().await;
     for second in 1.. {
         tokio::select! {
             end = &mut ended => {
-                end.map_err(|_| RunError::JoinEngine)??;
+                unfinished = end.map_err(|_| RunError::JoinEngine)?.err();
                 break;
             }
             _ = tick.tick() => {}
@@ -175,12 +177,17 @@ pub async fn run(
         }
     }
     let (numbers, elapsed) = (shared.numbers(), start.elapsed());
+    // Where nothing was begun there is nothing to show.
+    if let Some(error) = unfinished.take_if(|_| numbers.started == 0) {
+        return Err(error);
+    }
     Ok(Outcome {
         judged: thresholds::judge(&thresholds, &numbers, elapsed),
         numbers,
         elapsed,
         planned: shared.pace().total(&schedule),
         adapt,
+        unfinished,
     })
 }
 
@@ -234,7 +241,7 @@ pub async fn remove_users(
     let client = TrackClient::fixed(&endpoint, credentials, CONNECTIONS)?;
     let created = users.len();
     let mut next = 500;
-    let failed = cleanup::delete(&client, users.clone(), per_second, |through| {
+    let deletes = cleanup::delete(&client, users.clone(), per_second, |through| {
         if through >= next {
             say(format!("clean-up: {through} of {created} users"));
             next = through + 500;
@@ -242,17 +249,20 @@ pub async fn remove_users(
     })
     .await;
     let left = match verification {
+        // It is known that users are left, and nobody answers.
+        _ if deletes.gave_up => None,
         Some(Verification { api, sample }) => {
             Some(api.left(app_api::sample(&users, *sample)).await?)
         }
         None => cleanup::left_in_simulator(&client, &users).await,
     };
-    if !keep && failed.is_empty() && left.unwrap_or(0) == 0 {
+    if !keep && deletes.failed == 0 && left.unwrap_or(0) == 0 {
         journal::remove(path)?;
     }
     Ok(Removal {
         created,
-        failed: failed.len(),
+        failed: deletes.failed,
+        gave_up: deletes.gave_up,
         left,
     })
 }

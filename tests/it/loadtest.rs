@@ -88,6 +88,17 @@ impl Scene {
         serde_json::from_str(&page.expect("an answer").1).expect("JSON")
     }
 
+    /// The id of the one run that is noted.
+    pub(crate) fn only_run(&self) -> String {
+        let folder = std::fs::read_dir(self.state.path().join("cio/runs")).expect("a folder");
+        let paths: Vec<_> = folder.map(|it| it.expect("an entry").path()).collect();
+        let [path] = &paths[..] else {
+            panic!("one journal: {paths:?}")
+        };
+        let id = path.file_stem().and_then(|it| it.to_str());
+        id.expect("an id").to_owned()
+    }
+
     pub(crate) fn journals(&self) -> usize {
         std::fs::read_dir(self.state.path().join("cio/runs")).map_or(0, Iterator::count)
     }
@@ -120,6 +131,20 @@ async fn errors_cross_the_threshold_that_is_named() {
     assert_eq!(code, Some(99), "{log}");
     assert!(log.contains("cio_errors 'count<50'"), "{log}");
     assert_eq!(scene.numbers().await["people"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_that_are_left_are_told_with_their_remedy_beside_a_crossed_threshold() {
+    // Deletes are answered with 200 and not carried out.
+    let fault = r#"{"match": {"method": "DELETE"}, "fault": "drop"}"#;
+    let scene = Scene::start(&["--fault", fault]).await;
+    let crossed = ["--threshold", "http_reqs: count<1"];
+    let (code, log) = scene.run(&[&["--rate", "20", "--duration", "1s"], &crossed[..]].concat());
+    assert_eq!(code, Some(99), "{log}");
+    assert!(log.contains("crossed: http_reqs 'count<1'"), "{log}");
+    assert!(log.contains("error: test users are left"), "{log}");
+    let remedy = format!("cio loadtest cleanup --run {}", scene.only_run());
+    assert!(log.contains(&remedy), "{remedy}: {log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -197,12 +222,7 @@ async fn a_run_that_was_killed_is_cleaned_up_by_its_id() {
     })
     .await;
     drop(run);
-    let mut journals = std::fs::read_dir(scene.state.path().join("cio/runs")).expect("journals");
-    let journal = journals.next().expect("one").expect("an entry").path();
-    let id = journal
-        .file_stem()
-        .and_then(|it| it.to_str())
-        .expect("an id");
+    let id = &scene.only_run();
     let (code, log) = process::run(&["loadtest", "cleanup", "--run", id], &scene.variables());
     assert_eq!(code, Some(0), "{log}");
     assert_eq!(

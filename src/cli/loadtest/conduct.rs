@@ -109,6 +109,9 @@ impl Conduct {
         if stop.is_cancelled() {
             return Err(command_error(PreflightError::Stopped));
         }
+        if let Some(error) = outcome.unfinished {
+            return Err(CommandError::Failed(error.into()));
+        }
         preflight::judge(&outcome.numbers, planned, through_queue).map_err(command_error)?;
         eprintln!(
             "pre-flight: clean, {}; the test begins",

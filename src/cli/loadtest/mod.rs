@@ -16,7 +16,7 @@ use ulid::Ulid;
 use self::conduct::Conduct;
 use self::load::Load;
 use self::outputs::Outputs;
-use self::target::{Target, Workspace, complete};
+use self::target::{Target, Workspace, complete, go_on};
 use self::through::Through;
 use super::CommandError;
 use crate::loadtest::journal::{self, Header};
@@ -93,8 +93,8 @@ impl Loadtest {
                         format!("--run: it was in workspace {site_id} at {url}: set those");
                     return Err(CommandError::Usage(message));
                 }
-                let removal = target.remove_users(&journal, &workspace, false).await?;
-                complete(removal, &journal)
+                let removal = target.remove_users(&run, &workspace, false).await?;
+                complete(removal, &run)
             }
             None => {
                 test(
@@ -159,12 +159,15 @@ async fn test(
     // Whatever came of the run, what it created is removed.
     let doubtful = doubt.jobs();
     let removed = target
-        .remove_users(&journal, &workspace, doubtful > 0)
+        .remove_users(&header.run, &workspace, doubtful > 0)
         .await;
-    if doubtful > 0 {
-        eprintln!("{}", again(doubtful, &header.run));
-    }
-    let outcome = outcome?;
+    let removal = removed.as_ref().ok().copied();
+    let clean = removed.and_then(|it| complete(it, &header.run));
+    let certain = certain(doubtful, &header.run);
+    let outcome = match outcome {
+        Ok(outcome) => outcome,
+        Err(error) => return first([Err(error), clean, certain]),
+    };
     series.end(outcome.elapsed, &outcome.numbers);
     let report = report::build(Facts {
         header: &header,
@@ -174,27 +177,35 @@ async fn test(
         started_at,
         outcome: &outcome,
         series: &series,
-        removal: removed.as_ref().ok().copied(),
+        removal,
         doubtful,
     });
     print(&outputs, &outcome, &profile);
     let kept = outputs.keep(report);
-    verdict(&outcome)?;
-    kept?;
-    complete(removed?, &journal)?;
-    if doubtful > 0 {
-        return Err(anyhow!("the clean-up is not certain: {doubtful} jobs are in doubt").into());
-    }
-    Ok(())
+    first([finished(&outcome), verdict(&outcome), kept, clean, certain])
 }
 
-/// What to do where jobs may create users after the clean-up.
-fn again(doubtful: usize, run: &str) -> String {
-    format!(
-        "{doubtful} jobs may still create their users: a worker has them, or Redis did not say whether it took \
-         them. The journal is kept: when cio queue stats shows none of them any more, run cio loadtest cleanup \
-         --run {run}"
+/// The first error, which decides the exit code; the others are told here.
+fn first(results: impl IntoIterator<Item = Result<(), CommandError>>) -> Result<(), CommandError> {
+    let mut errors = results.into_iter().filter_map(Result::err);
+    let first = errors.next();
+    for other in errors {
+        eprintln!("error: {other}");
+    }
+    first.map_or(Ok(()), Err)
+}
+
+/// A failure, with what to do, where jobs may create users after the clean-up.
+fn certain(doubtful: usize, run: &str) -> Result<(), CommandError> {
+    if doubtful == 0 {
+        return Ok(());
+    }
+    let go_on = go_on(run);
+    Err(anyhow!(
+        "the clean-up is not certain: {doubtful} jobs may still create their users: a worker has them, or Redis did \
+         not say whether it took them. The journal is kept: when cio queue stats shows none of them any more, {go_on}"
     )
+    .into())
 }
 
 fn print(outputs: &outputs::Ready, outcome: &Outcome, profile: &Profile) {
@@ -208,6 +219,13 @@ fn print(outputs: &outputs::Ready, outcome: &Outcome, profile: &Profile) {
     }
     if let Some(advice) = summary::advice(&outcome.numbers, profile.peak(), profile.max_users) {
         eprintln!("{advice}");
+    }
+}
+
+fn finished(outcome: &Outcome) -> Result<(), CommandError> {
+    match &outcome.unfinished {
+        Some(error) => Err(anyhow!("{error}").into()),
+        None => Ok(()),
     }
 }
 

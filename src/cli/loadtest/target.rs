@@ -1,6 +1,6 @@
 //! The workspace that is loaded, and where the run is noted.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::anyhow;
 use clap::Args;
@@ -12,7 +12,7 @@ use crate::cli::settings::WorkspaceSettings;
 use crate::delivery::client::{Endpoint, Region};
 use crate::delivery::credentials::Credentials;
 use crate::loadtest::journal;
-use crate::loadtest::run::{self, Removal};
+use crate::loadtest::run::{self, Removal, Verification};
 use crate::loadtest::workspace;
 
 /// The workspace.
@@ -47,7 +47,7 @@ pub(super) struct Target {
 }
 
 /// A workspace that may be loaded.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Workspace {
     /// Where it answers.
     pub(super) endpoint: Endpoint,
@@ -55,14 +55,18 @@ pub(super) struct Workspace {
     pub(super) region: Region,
     /// As whom.
     pub(super) credentials: Credentials,
+    /// How the removal of its test users is verified, where it is through the App API.
+    verification: Option<Verification>,
 }
 
 impl Target {
     /// The workspace, where it may be loaded.
     pub(super) async fn checked(&self) -> Result<Workspace, CommandError> {
+        let (endpoint, region) = (self.workspace.endpoint()?, self.workspace.region);
         let workspace = Workspace {
-            endpoint: self.workspace.endpoint()?,
-            region: self.workspace.region,
+            verification: self.verify.read(&endpoint, region)?,
+            endpoint,
+            region,
             credentials: self.workspace.credentials()?.read().await.map_err(usage)?,
         };
         let (url, site_id) = (workspace.endpoint.as_str(), workspace.credentials.site_id());
@@ -84,54 +88,58 @@ impl Target {
         }
     }
 
-    /// Removes the users that a journal names, and says what became of them; `keep` leaves the journal.
+    /// Removes the users of a run, and says what became of them; `keep` leaves the journal.
     pub(super) async fn remove_users(
         &self,
-        path: &Path,
+        run: &str,
         workspace: &Workspace,
         keep: bool,
     ) -> Result<Removal, CommandError> {
-        let verification = self.verify.read(workspace)?;
-        let Workspace {
-            endpoint,
-            credentials,
-            ..
-        } = workspace.clone();
+        let path = self.journal(run)?;
+        let (endpoint, credentials) = (workspace.endpoint.clone(), workspace.credentials.clone());
         let say = |line: String| eprintln!("{line}");
-        let (rate, verification) = (self.cleanup_rate, verification.as_ref());
-        let removal = run::remove_users(path, endpoint, credentials, rate, verification, keep, say);
-        let removal = removal.await.map_err(anyhow::Error::from)?;
-        let Removal {
-            created,
-            failed,
-            left,
-        } = removal;
-        let verified = match (left, verification) {
-            (None, _) => "accepted, not verified".to_owned(),
-            (Some(left), Some(it)) => format!(
-                "verified through the App API, {} of them: {left} left",
-                it.sample.min(created)
-            ),
-            (Some(left), None) => format!("verified with the simulator: {left} left"),
-        };
-        eprintln!(
-            "clean-up: {} of {created} users deleted; {verified}",
-            created - failed
-        );
+        let (rate, verification) = (self.cleanup_rate, workspace.verification.as_ref());
+        let removal =
+            run::remove_users(&path, endpoint, credentials, rate, verification, keep, say);
+        let removal = removal
+            .await
+            .map_err(|error| anyhow!("{error}; {}", go_on(run)))?;
+        eprintln!("{}", said(removal, verification));
         Ok(removal)
     }
 }
 
-/// A failure where users of the journal at `path` are left.
-pub(super) fn complete(removal: Removal, path: &Path) -> Result<(), CommandError> {
+fn said(removal: Removal, verification: Option<&Verification>) -> String {
+    let Removal {
+        created,
+        failed,
+        gave_up,
+        left,
+    } = removal;
+    let verified = match (left, verification) {
+        (None, _) if gave_up => "gave up, for many in a row failed".to_owned(),
+        (None, _) => "accepted, not verified".to_owned(),
+        (Some(left), Some(it)) => format!(
+            "verified through the App API, {} of them: {left} left",
+            it.sample.min(created)
+        ),
+        (Some(left), None) => format!("verified with the simulator: {left} left"),
+    };
+    let deleted = created - failed;
+    format!("clean-up: {deleted} of {created} users deleted; {verified}")
+}
+
+/// A failure where users of the run are left.
+pub(super) fn complete(removal: Removal, run: &str) -> Result<(), CommandError> {
     if removal.failed == 0 && removal.left.unwrap_or(0) == 0 {
         return Ok(());
     }
-    Err(anyhow!(
-        "users are left: run cio loadtest cleanup; the journal is {}",
-        path.display()
-    )
-    .into())
+    Err(anyhow!("test users are left; {}", go_on(run)).into())
+}
+
+/// How users that are left are removed.
+pub(super) fn go_on(run: &str) -> String {
+    format!("to remove them: cio loadtest cleanup --run {run}")
 }
 
 fn delete_rate(text: &str) -> Result<f64, String> {

@@ -4,10 +4,9 @@ use std::fmt;
 
 use clap::Args;
 
-use super::target::Workspace;
 use crate::cli::CommandError;
-use crate::delivery::client::Endpoint;
-use crate::loadtest::app_api::{self, AppApi};
+use crate::delivery::client::{Endpoint, Region};
+use crate::loadtest::app_api::{self, AppApi, MakeError};
 use crate::loadtest::run::Verification;
 
 /// The App API.
@@ -40,7 +39,11 @@ impl fmt::Debug for Verify {
 
 impl Verify {
     /// How to verify, where there is a key.
-    pub(super) fn read(&self, workspace: &Workspace) -> Result<Option<Verification>, CommandError> {
+    pub(super) fn read(
+        &self,
+        endpoint: &Endpoint,
+        region: Region,
+    ) -> Result<Option<Verification>, CommandError> {
         let given = |text: &&String| !text.is_empty();
         let Some(key) = self.app_api_key.as_ref().filter(given) else {
             return Ok(None);
@@ -53,12 +56,13 @@ impl Verify {
                 url.as_str().to_owned()
             }
             // With a simulator in the place of one API, the key does not go to the real other one.
-            None if workspace.endpoint != Endpoint::of(workspace.region) => {
-                workspace.endpoint.as_str().to_owned()
-            }
-            None => app_api::host(workspace.region).to_owned(),
+            None if *endpoint != Endpoint::of(region) => endpoint.as_str().to_owned(),
+            None => app_api::host(region).to_owned(),
         };
-        let api = AppApi::new(url, key.clone()).map_err(anyhow::Error::from)?;
+        let api = AppApi::new(url, key).map_err(|error| match error {
+            MakeError::ReadKey(_) => super::usage(error),
+            MakeError::Certificates(_) => CommandError::Failed(error.into()),
+        })?;
         let sample = self.sample.map(|it| it as usize);
         Ok(Some(Verification {
             api,

@@ -43,6 +43,16 @@ pub enum BaselineError {
          give a run at the full rate, or ask both runs for the rate that held"
     )]
     Lowered(f64),
+    /// It was ended early, so that its numbers are of a part of the load.
+    #[error(
+        "it was ended early: only {begun} of its {planned} iterations were due; give a run that came to its end"
+    )]
+    Interrupted {
+        /// Iterations that began, or found no user.
+        begun: u64,
+        /// Those of the load.
+        planned: u64,
+    },
 }
 
 /// Reads `text`, and refuses a run of another load than `profile`, or that did not go `way`. The numbers of users may differ:
@@ -69,6 +79,11 @@ pub fn read_baseline(text: &str, profile: &Profile, way: Way) -> Result<Report, 
     if let Some(adapt) = report.adapt.filter(Adapted::lowered) {
         return Err(BaselineError::Lowered(adapt.share * 100.0));
     }
+    let begun = report.totals.started + report.totals.dropped;
+    let planned = report.profile.iterations;
+    if begun < planned {
+        return Err(BaselineError::Interrupted { begun, planned });
+    }
     Ok(report)
 }
 
@@ -91,9 +106,16 @@ mod tests {
     use super::super::sample;
     use super::*;
 
+    /// A run that came to its end.
+    fn ended() -> Report {
+        let mut report = sample::report();
+        report.totals.started = report.profile.iterations - report.totals.dropped;
+        report
+    }
+
     #[test]
     fn a_report_is_read_as_it_was_written() {
-        let mut report = sample::report();
+        let mut report = ended();
         // It was asked to fall, and never had to.
         report.adapt = Some(Adapted {
             share: 1.0,
@@ -109,23 +131,28 @@ mod tests {
 
     #[test]
     fn what_cannot_be_compared_is_refused_with_what_to_do() {
-        let mut other = sample::report();
+        let mut other = ended();
         other.profile.stages[1].target = 40.0;
-        let mut later = serde_json::to_value(sample::report()).unwrap();
+        let mut later = serde_json::to_value(ended()).unwrap();
         later["version"] = 1.into();
-        let mut lowered = sample::report();
+        let mut lowered = ended();
         lowered.adapt = Some(Adapted {
             share: 0.36,
             held_requests_per_second: Some(36.0),
             held_s: 8,
         });
-        let mut queued = sample::report();
+        let mut early = ended();
+        early.totals.started -= 1;
+        let planned = early.profile.iterations;
+        let only = format!("only {} of its {planned} iterations", planned - 1);
+        let mut queued = ended();
         queued.way = Way::Queue;
         for (text, part) in [
             (
                 serde_json::to_string(&queued).unwrap(),
                 "it went --through queue, this run goes --through api",
             ),
+            (serde_json::to_string(&early).unwrap(), &only),
             ("{".to_owned(), "--json"),
             ("{}".to_owned(), "missing field"),
             (
@@ -147,7 +174,7 @@ mod tests {
 
     #[test]
     fn another_number_of_users_is_the_same_load() {
-        let text = serde_json::to_string(&sample::report()).unwrap();
+        let text = serde_json::to_string(&ended()).unwrap();
         let profile = Profile {
             max_users: 200,
             ..Profile::default()

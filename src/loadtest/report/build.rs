@@ -119,11 +119,13 @@ fn verdict(outcome: &run::Outcome) -> Verdict {
             format!("{metric} '{expression}' was {:.2}", it.value)
         })
         .collect();
+    let unfinished = outcome.unfinished.as_ref().map(ToString::to_string);
     let short = summary::shortfall(&outcome.numbers, outcome.planned);
+    let short: Vec<String> = unfinished.into_iter().chain(short).collect();
     Verdict {
-        outcome: match (&crossed[..], &short) {
-            ([], None) => Outcome::Passed,
-            ([], Some(_)) => Outcome::FellShort,
+        outcome: match (&crossed[..], &short[..]) {
+            ([], []) => Outcome::Passed,
+            ([], _) => Outcome::FellShort,
             _ => Outcome::Crossed,
         },
         reasons: crossed.into_iter().chain(short).collect(),

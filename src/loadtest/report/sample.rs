@@ -57,6 +57,7 @@ fn made(way: Way, doubtful: usize, mut second: impl FnMut(&mut Recorder, u64)) -
         elapsed,
         planned: Schedule::new(&profile).total(),
         adapt: None,
+        unfinished: None,
     };
     build(Facts {
         header: &Header {
@@ -73,6 +74,7 @@ fn made(way: Way, doubtful: usize, mut second: impl FnMut(&mut Recorder, u64)) -
         removal: Some(Removal {
             created: 10,
             failed: 0,
+            gave_up: false,
             left: Some(0),
         }),
         doubtful,

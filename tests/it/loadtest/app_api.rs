@@ -68,3 +68,23 @@ async fn a_key_that_is_refused_is_no_verification() {
     let page = http::get(&format!("{}/v1/customers/attributes", scene.url)).await;
     assert_eq!(page.expect("an answer").0, 405);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_setting_of_the_app_api_that_is_wrong_is_refused_before_any_request() {
+    let scene = Scene::start(&[]).await;
+    for (key, url, name) in [
+        ("schluessel", "api.customer.io", "CUSTOMERIO_APP_API_URL"),
+        ("schlu\nessel", &scene.url, "CUSTOMERIO_APP_API_KEY"),
+    ] {
+        let settings = [
+            ("CUSTOMERIO_APP_API_KEY", key),
+            ("CUSTOMERIO_APP_API_URL", url),
+        ];
+        let variables = [&scene.variables()[..], &settings].concat();
+        let (code, log) = process::run(&RUN, &variables);
+        assert_eq!(code, Some(2), "{log}");
+        assert!(log.contains(name) && !log.contains("essel"), "{log}");
+    }
+    let requests = scene.numbers().await["requests"].clone();
+    assert_eq!((requests, scene.journals()), (json!(0), 0));
+}

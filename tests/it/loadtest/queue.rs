@@ -126,12 +126,20 @@ async fn failed_jobs_are_errors() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_worker_it_says_so_and_leaves_no_job() {
     let (scene, server) = (Scene::start(&[]).await, RedisServer::start());
-    let (code, _, log) = run(&scene, &server, &["1s"]);
-    assert_eq!(code, Some(1), "{log}");
-    assert!(
-        log.contains("no job of queue cio-events completed"),
-        "{log}"
+    let report = scene.state.path().join("report.json");
+    let (code, summary, log) = run(
+        &scene,
+        &server,
+        &["1s", "--json", report.to_str().expect("UTF-8")],
     );
+    assert_eq!(code, Some(1), "{log}");
+    let nobody = "no job of queue cio-events completed";
+    assert!(log.contains(nobody), "{log}");
+    assert!(summary.contains("cio_enqueue_latency"), "{summary}");
+    let report = std::fs::read_to_string(report).expect("a report");
+    let report: Value = serde_json::from_str(&report).expect("JSON");
+    let reason = report["verdict"]["reasons"][0].as_str();
+    assert!(reason.is_some_and(|it| it.contains(nobody)), "{report}");
     assert!(log.contains("start cio worker"), "{log}");
     assert_eq!(stats(&server)["counts"]["waiting"], 0);
     assert_eq!(scene.numbers().await["identifies"], 0);
@@ -224,13 +232,7 @@ async fn a_job_that_a_worker_does_not_end_keeps_the_journal_for_a_later_clean_up
     assert_eq!(code, Some(1), "{log}");
     assert!(log.contains("1 jobs may still create their users"), "{log}");
     assert_eq!(scene.journals(), 1);
-    let journal = std::fs::read_dir(scene.state.path().join("cio/runs"))
-        .expect("a folder")
-        .next()
-        .expect("a journal")
-        .expect("its name");
-    let path = journal.path();
-    let id = path.file_stem().and_then(|it| it.to_str()).expect("an id");
+    let id = &scene.only_run();
     assert!(log.contains(&format!("cleanup --run {id}")), "{log}");
     let (code, log) = process::run(&["loadtest", "cleanup", "--run", id], &scene.variables());
     assert_eq!(code, Some(0), "{log}");
