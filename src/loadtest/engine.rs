@@ -205,10 +205,12 @@ impl Engine {
             }
             None => {
                 state.recorder.dropped += 1;
+                state.recorder.users_when_due = state.recorder.users;
                 return None;
             }
         };
         state.recorder.users += 1;
+        state.recorder.users_when_due = state.recorder.users;
         state.recorder.started += 1;
         Some(turn)
     }

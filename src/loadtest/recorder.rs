@@ -55,6 +55,8 @@ pub struct Recorder {
     pub unanswered: BTreeMap<&'static str, u64>,
     /// Users in use now.
     pub users: usize,
+    /// Users in use when an iteration was last due: what `vus` is judged by, for in the end there are none.
+    pub users_when_due: usize,
     /// Users there are.
     pub allocated: usize,
     /// Of identify calls.

@@ -143,7 +143,7 @@ pub async fn run(
     let (length, shared) = (settings.profile.duration(), Arc::new(Shared::default()));
     let schedule = Schedule::new(&settings.profile);
     let mut adapt = settings.adapt.then(Adapt::default);
-    let thresholds = settings.thresholds.clone();
+    let mut thresholds = thresholds::Watch::new(settings.thresholds.clone());
     let stop = stop.child_token();
     let mut ended = spawn(settings, &shared, stop.clone())?;
     let mut unfinished = None;
@@ -171,8 +171,7 @@ pub async fn run(
             length,
             numbers: &numbers,
         });
-        let judged = thresholds::judge(&thresholds, &numbers, elapsed);
-        if judged.iter().any(|it| it.aborts(elapsed)) {
+        if thresholds.aborts(&numbers, elapsed) {
             stop.cancel();
         }
     }
@@ -182,7 +181,7 @@ pub async fn run(
         return Err(error);
     }
     Ok(Outcome {
-        judged: thresholds::judge(&thresholds, &numbers, elapsed),
+        judged: thresholds.at_end(&numbers, elapsed),
         numbers,
         elapsed,
         planned: shared.pace().total(&schedule),

@@ -117,6 +117,52 @@ pub struct Judged {
     pub value: f64,
     /// Whether it held.
     pub held: bool,
+    /// Whether anything was measured: k6 aborts at no metric that is still empty.
+    measured: bool,
+}
+
+/// Looks at thresholds during a run. What ended it stays crossed, whatever its value is in the end.
+#[derive(Debug)]
+pub struct Watch {
+    thresholds: Vec<Threshold>,
+    /// Those that ended the run, as they were then.
+    ended_it: Vec<Option<Judged>>,
+}
+
+impl Watch {
+    /// Over these.
+    pub fn new(thresholds: Vec<Threshold>) -> Self {
+        Self {
+            thresholds,
+            ended_it: Vec::new(),
+        }
+    }
+
+    /// Whether the run is to end, now or since an earlier look.
+    pub fn aborts(&mut self, numbers: &Recorder, elapsed: Duration) -> bool {
+        if self.ended_it.is_empty() {
+            let judged = judge(&self.thresholds, numbers, elapsed);
+            let ended_it = judged
+                .into_iter()
+                .map(|it| it.aborts(elapsed).then_some(it));
+            let ended_it: Vec<_> = ended_it.collect();
+            if ended_it.iter().any(Option::is_some) {
+                self.ended_it = ended_it;
+            }
+        }
+        !self.ended_it.is_empty()
+    }
+
+    /// All of them at the run's end.
+    pub fn at_end(self, numbers: &Recorder, elapsed: Duration) -> Vec<Judged> {
+        let mut judged = judge(&self.thresholds, numbers, elapsed);
+        for (now, then) in judged.iter_mut().zip(self.ended_it) {
+            if let Some(then) = then {
+                *now = then;
+            }
+        }
+        judged
+    }
 }
 
 /// Reads one, as `--threshold` takes it.
@@ -153,12 +199,18 @@ fn options(text: &str) -> Option<(String, Option<Duration>)> {
     let (mut abort, mut delay, mut words) = (false, Duration::ZERO, Vec::new());
     for word in text.split_whitespace() {
         match word.strip_prefix("delayAbortEval=") {
-            Some(after) => delay = duration::parse(after).ok()?,
+            Some(after) => delay = delay_of(after)?,
             None if word == "abortOnFail" => abort = true,
             None => words.push(word),
         }
     }
     Some((words.join(" "), abort.then_some(delay)))
+}
+
+/// A duration, or milliseconds alone, as k6 takes both.
+fn delay_of(text: &str) -> Option<Duration> {
+    let ms = text.parse().ok().map(Duration::from_millis);
+    ms.or_else(|| duration::parse(text).ok())
 }
 
 fn method(kind: Type, text: &str) -> Option<Method> {
@@ -187,6 +239,7 @@ pub fn judge(thresholds: &[Threshold], numbers: &Recorder, elapsed: Duration) ->
         Judged {
             threshold: threshold.clone(),
             held: value.is_some_and(|value| threshold.holds(value)),
+            measured: value.is_some() && !threshold.is_untouched(numbers),
             value: value.unwrap_or(0.0),
         }
     };
@@ -195,8 +248,9 @@ pub fn judge(thresholds: &[Threshold], numbers: &Recorder, elapsed: Duration) ->
 
 impl Judged {
     /// Whether the run is to end now.
-    pub fn aborts(&self, elapsed: Duration) -> bool {
+    fn aborts(&self, elapsed: Duration) -> bool {
         !self.held
+            && self.measured
             && self
                 .threshold
                 .abort_after
@@ -227,12 +281,24 @@ impl Threshold {
             "iteration_duration" => self.of_trend(&it.iterations),
             "http_req_failed" => share(it.errors, it.requests),
             "checks" => share(it.requests - it.errors, it.requests),
-            "vus" => Some(real(it.users as u64)),
-            "cio_errors" => Some(self.of_counter(it.errors, seconds)),
-            "http_reqs" => Some(self.of_counter(it.requests, seconds)),
-            "iterations" => Some(self.of_counter(it.completed, seconds)),
-            _ => Some(self.of_counter(it.dropped, seconds)),
+            "vus" => Some(real(it.users_when_due as u64)),
+            _ => Some(self.of_counter(self.counter(it), seconds)),
         }
+    }
+
+    fn counter(&self, it: &Recorder) -> u64 {
+        match self.metric {
+            "cio_errors" => it.errors,
+            "http_reqs" => it.requests,
+            "iterations" => it.completed,
+            _ => it.dropped,
+        }
+    }
+
+    /// Whether it is of a counter that nothing was added to yet.
+    fn is_untouched(&self, it: &Recorder) -> bool {
+        let of_counter = METRICS.contains(&(self.metric, Type::Counter));
+        of_counter && self.counter(it) == 0
     }
 
     fn of_trend(&self, histogram: &Histogram) -> Option<f64> {
@@ -304,13 +370,87 @@ mod tests {
         }
     }
 
+    fn all(texts: &[&str]) -> Vec<Threshold> {
+        texts.iter().map(|text| parse(text).unwrap()).collect()
+    }
+
     #[test]
-    fn a_trend_without_a_value_never_holds_and_aborts_after_its_delay() {
-        let text = "cio_track_latency: p(95)<500 abortOnFail delayAbortEval=10s";
-        let thresholds = [parse(text).unwrap(), parse(DEFAULTS[4]).unwrap()];
+    fn a_trend_without_a_value_never_holds() {
+        let thresholds = all(&["cio_track_latency: p(95)<500", DEFAULTS[4]]);
         let judged = judge(&thresholds, &Recorder::default(), Duration::from_secs(1));
         assert_eq!((judged[0].held, judged[1].held), (false, true));
-        assert!(!judged[0].aborts(Duration::from_secs(9)));
-        assert!(judged[0].aborts(Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn nothing_ends_a_run_before_its_delay_or_before_anything_was_measured() {
+        let mut slow = Recorder {
+            requests: 1,
+            ..Recorder::default()
+        };
+        slow.all.record(Duration::from_secs(1));
+        let second = Duration::from_secs(1);
+        for (text, numbers, at, ends) in [
+            ("http_req_duration: max<500 abortOnFail", &slow, 0, true),
+            ("http_req_duration: max<500", &slow, 60, false),
+            ("cio_track_latency: max<500 abortOnFail", &slow, 60, false),
+            (
+                "http_req_failed: rate>1 abortOnFail",
+                &Recorder::default(),
+                60,
+                false,
+            ),
+            (
+                "http_reqs: count>9 abortOnFail",
+                &Recorder::default(),
+                60,
+                false,
+            ),
+            ("http_reqs: count>9 abortOnFail", &slow, 60, true),
+            (
+                "http_reqs: count>9 abortOnFail delayAbortEval=10s",
+                &slow,
+                9,
+                false,
+            ),
+            (
+                "http_reqs: count>9 abortOnFail delayAbortEval=10s",
+                &slow,
+                10,
+                true,
+            ),
+            (
+                "http_reqs: count>9 abortOnFail delayAbortEval=10000",
+                &slow,
+                9,
+                false,
+            ),
+            (
+                "http_reqs: count>9 abortOnFail delayAbortEval=10000",
+                &slow,
+                10,
+                true,
+            ),
+        ] {
+            let mut watch = Watch::new(all(&[text]));
+            assert_eq!(watch.aborts(numbers, second * at), ends, "{text} at {at}");
+        }
+    }
+
+    #[test]
+    fn what_ended_a_run_stays_crossed_with_the_value_it_had() {
+        let mut watch = Watch::new(all(&[
+            "http_reqs: count>9 abortOnFail",
+            "http_reqs: count>9",
+        ]));
+        let numbers = |requests| Recorder {
+            requests,
+            ..Recorder::default()
+        };
+        let second = Duration::from_secs(1);
+        assert!(watch.aborts(&numbers(9), second));
+        assert!(watch.aborts(&numbers(12), 2 * second));
+        let judged = watch.at_end(&numbers(12), 2 * second);
+        let seen: Vec<_> = judged.iter().map(|it| (it.held, it.value)).collect();
+        assert_eq!(seen, [(false, 9.0), (true, 12.0)]);
     }
 }

@@ -49,7 +49,15 @@ struct FullThreshold {
     threshold: String,
     #[serde(default)]
     abort_on_fail: bool,
-    delay_abort_eval: Option<String>,
+    delay_abort_eval: Option<Delay>,
+}
+
+/// As k6 takes it.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Delay {
+    Milliseconds(u64),
+    Duration(String),
 }
 
 /// Reads a file's text. What it leaves out is the guide's.
@@ -92,8 +100,11 @@ fn lines((metric, list): (&String, &Vec<ThresholdDocument>)) -> Vec<String> {
             } else {
                 ""
             };
-            let delay = full.delay_abort_eval.as_deref();
-            let delay = delay.map_or_else(String::new, |it| format!(" delayAbortEval={it}"));
+            let delay = match &full.delay_abort_eval {
+                Some(Delay::Milliseconds(ms)) => format!(" delayAbortEval={ms}"),
+                Some(Delay::Duration(text)) => format!(" delayAbortEval={text}"),
+                None => String::new(),
+            };
             format!("{metric}: {}{abort}{delay}", full.threshold)
         }
     };
@@ -107,7 +118,8 @@ mod tests {
     #[test]
     fn a_file_is_read_and_what_it_leaves_out_is_the_guides() {
         let text = "stages:\n- {target: 5, duration: 10s}\nmaxVUs: 7\nthresholds:\n  \
-            cio_errors: [count<5, {threshold: 'count<9', abortOnFail: true, delayAbortEval: 3s}]\n";
+            cio_errors: [count<5, {threshold: 'count<9', abortOnFail: true, delayAbortEval: 3s}, \
+            {threshold: 'count<7', abortOnFail: true, delayAbortEval: 3000}]\n";
         let file = read(text).unwrap();
         assert_eq!(file.profile.max_users, 7);
         assert_eq!(file.profile.pre_allocated_users, 7);
@@ -115,6 +127,7 @@ mod tests {
         let lines = [
             "cio_errors: count<5",
             "cio_errors: count<9 abortOnFail delayAbortEval=3s",
+            "cio_errors: count<7 abortOnFail delayAbortEval=3000",
         ];
         assert_eq!(file.thresholds, lines);
     }
