@@ -20,6 +20,9 @@
 //! | [`api`] | the `CioPipeline` type, its defaults and its rules |
 //! | [`runtime`] | logs, HTTP server, HTTP client, shutdown, clock |
 
+// `cli::stdout` is the one writer: a reader that has gone must not be a panic.
+#![warn(clippy::print_stdout)]
+
 pub mod adapter;
 pub mod api;
 pub mod cli;

@@ -1,12 +1,10 @@
 //! Results on standard output, for a person or for a program.
 
-use std::io::Write;
-
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::CommandError;
+use super::{CommandError, stdout};
 
 /// For whom a result is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -33,23 +31,19 @@ impl Answer {
         result: &T,
         text: impl FnOnce(&T) -> String,
     ) -> Result<(), CommandError> {
+        stdout::print(&self.text(result, text)?)
+    }
+
+    /// What is printed.
+    pub(super) fn text<T: Serialize>(
+        self,
+        result: &T,
+        text: impl FnOnce(&T) -> String,
+    ) -> Result<String, CommandError> {
         let text = match self.output {
             Format::Text => text(result),
             Format::Json => serde_json::to_string(result).context("failed to write JSON")?,
         };
-        print(&format!("{}\n", text.trim_end()))
-    }
-}
-
-/// Writes to standard output.
-pub(super) fn print(text: &str) -> Result<(), CommandError> {
-    let mut stdout = std::io::stdout();
-    let printed = stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush());
-    match printed {
-        // A reader that has seen enough, such as `head`, is not a failure.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        other => Ok(other.context("failed to write to standard output")?),
+        Ok(format!("{}\n", text.trim_end()))
     }
 }

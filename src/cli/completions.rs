@@ -3,7 +3,7 @@
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
-use super::Cli;
+use super::{Cli, CommandError, stdout};
 
 /// Print a shell completion script.
 #[derive(Debug, Args)]
@@ -14,12 +14,9 @@ pub(super) struct Completions {
 }
 
 impl Completions {
-    pub(super) fn run(self) {
-        clap_complete::generate(
-            self.shell,
-            &mut Cli::command(),
-            "cio",
-            &mut std::io::stdout(),
-        );
+    pub(super) fn run(self) -> Result<(), CommandError> {
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut Cli::command(), "cio", &mut script);
+        stdout::print(&String::from_utf8_lossy(&script))
     }
 }

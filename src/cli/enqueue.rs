@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::CommandError;
-use super::operations::{InputSettings, View, command_error, print_checked, remove};
+use super::operations::{InputSettings, View, command_error, print_checked, print_json, remove};
 use super::settings::{QueueSettings, RedisSettings};
 use crate::delivery::Mode;
 use crate::queue::connection::Redis;
@@ -41,7 +41,7 @@ pub(super) struct Enqueue {
 impl Enqueue {
     pub(super) async fn run(self) -> Result<(), CommandError> {
         let stop = shutdown::on_signals().context("install signal handlers")?;
-        let file = self.input.file().await?;
+        let file = self.input.file(&stop).await?;
         let outcome = self.with(&file, stop).await;
         if self.input.is_standard_input() {
             remove(&file.path);
@@ -52,7 +52,7 @@ impl Enqueue {
     async fn with(&self, file: &InputFile, stop: CancellationToken) -> Result<(), CommandError> {
         let checked = InputSettings::checked(file, Mode::Batch, stop.clone()).await?;
         if self.input.check {
-            print_checked(&checked);
+            print_checked(&checked)?;
         }
         InputSettings::verdict(&checked)?;
         if self.input.check {
@@ -74,7 +74,6 @@ impl Enqueue {
         let mut view = View::new(checked.operations, 0);
         let enqueued = enqueue(settings, &mut |progress| view.show(progress), stop).await;
         view.end();
-        println!("{}", json!({"enqueued": enqueued.map_err(command_error)?}));
-        Ok(())
+        print_json(&json!({"enqueued": enqueued.map_err(command_error)?}))
     }
 }

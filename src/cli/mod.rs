@@ -19,6 +19,7 @@ mod render;
 mod send;
 mod settings;
 mod simulator;
+mod stdout;
 mod worker;
 mod yaml;
 
@@ -106,10 +107,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Enqueue(command) => command.run().await,
         Command::Render(command) => command.run(),
         Command::Crd => crd::run(),
-        Command::Completions(command) => {
-            command.run();
-            Ok(())
-        }
+        Command::Completions(command) => command.run(),
         Command::Metrics(command) => command.run().await,
         Command::Adapter(command) => command.run().await,
         Command::Worker(command) => command.run(exporting).await,

@@ -1,17 +1,19 @@
 //! What `cio send` and `cio enqueue` have in common: the file, its check, what a person sees.
 
 use std::fmt;
+use std::fs::File;
 use std::io::{self, IsTerminal};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::CommandError;
+use super::{CommandError, stdout};
 use crate::delivery::Mode;
 use crate::sender::check::{Checked, check};
 use crate::sender::input::{Field, Format, InputFile, Mapping};
@@ -55,14 +57,13 @@ enum FormatName {
 
 impl InputSettings {
     /// The file to read: standard input is put on disk first, where it stays until it is done.
-    pub(super) async fn file(&self) -> Result<InputFile, CommandError> {
+    pub(super) async fn file(&self, stop: &CancellationToken) -> Result<InputFile, CommandError> {
         let format = self.format()?;
-        let mut path = self.file.clone();
-        if self.is_standard_input() {
-            path = tokio::task::spawn_blocking(spool)
-                .await
-                .context("read standard input")??;
-        }
+        let path = if self.is_standard_input() {
+            spool(stop).await?
+        } else {
+            self.file.clone()
+        };
         Ok(InputFile { path, format })
     }
 
@@ -113,11 +114,13 @@ impl InputSettings {
 }
 
 /// What `--check` prints.
-pub(super) fn print_checked(checked: &Checked) {
-    println!(
-        "{}",
-        json!({"operations": checked.operations, "invalid": checked.invalid})
-    );
+pub(super) fn print_checked(checked: &Checked) -> Result<(), CommandError> {
+    print_json(&json!({"operations": checked.operations, "invalid": checked.invalid}))
+}
+
+/// What a program reads.
+pub(super) fn print_json(value: &Value) -> Result<(), CommandError> {
+    stdout::print(&format!("{value}\n"))
 }
 
 pub(super) fn command_error(error: SendError) -> CommandError {
@@ -127,21 +130,41 @@ pub(super) fn command_error(error: SendError) -> CommandError {
     CommandError::Failed(error.into())
 }
 
-/// Standard input in a file that only its owner reads.
-fn spool() -> anyhow::Result<PathBuf> {
+/// Standard input in a file that only its owner reads; no file where `stop` comes first.
+async fn spool(stop: &CancellationToken) -> anyhow::Result<PathBuf> {
     let path = std::env::temp_dir().join(format!("cio-send-{:016x}", rand::random::<u64>()));
-    let mut file = std::fs::OpenOptions::new()
+    let file = std::fs::OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
         .open(&path)
         .with_context(|| format!("cannot write {}", path.display()))?;
-    let copied = io::copy(&mut io::stdin().lock(), &mut file).and_then(|_| file.sync_all());
-    if let Err(error) = copied {
+    let copied = match stop.run_until_cancelled(copy(file)).await {
+        Some(copied) => {
+            copied.with_context(|| format!("keep standard input in {}", path.display()))
+        }
+        None => Err(anyhow!(
+            "ended while standard input was read: nothing of it was used"
+        )),
+    };
+    if copied.is_err() {
         remove(&path);
-        return Err(error).with_context(|| format!("keep standard input in {}", path.display()));
     }
-    Ok(path)
+    copied.map(|()| path)
+}
+
+/// Copies all of standard input, on a thread that the process does not wait for at its end: it may stand at a read
+/// for ever.
+async fn copy(mut file: File) -> io::Result<()> {
+    let (sender, copied) = oneshot::channel();
+    std::thread::Builder::new()
+        .name("standard input".to_owned())
+        .spawn(move || {
+            let copied = io::copy(&mut io::stdin().lock(), &mut file);
+            // Nobody waits for it any more where the process is to end.
+            sender.send(copied.and_then(|_| file.sync_all())).ok();
+        })?;
+    copied.await.map_err(io::Error::other)?
 }
 
 /// Removes what standard input was put into; one that stays does no harm.

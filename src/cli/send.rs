@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::CommandError;
 use super::operations::{
-    InputSettings, View, command_error, print_checked, remove, resume_command,
+    InputSettings, View, command_error, print_checked, print_json, remove, resume_command,
 };
 use super::settings::{RedisSettings, WorkspaceSettings, count};
 use crate::delivery::Mode;
@@ -77,7 +77,7 @@ impl Send {
             return Err(CommandError::Usage(message.to_owned()));
         }
         let stop = shutdown::on_signals().context("install signal handlers")?;
-        let file = self.input.file().await?;
+        let file = self.input.file(&stop).await?;
         let outcome = self.with(&file, stop).await;
         let keep = outcome.is_err() && send::has_begun(&file).is_ok_and(|begun| begun.is_some());
         if self.input.is_standard_input() && !keep {
@@ -94,7 +94,7 @@ impl Send {
             _ => {
                 let checked = InputSettings::checked(file, self.mode, stop.clone()).await?;
                 if self.input.check {
-                    print_checked(&checked);
+                    print_checked(&checked)?;
                 }
                 InputSettings::verdict(&checked)?;
                 checked.operations
@@ -147,7 +147,7 @@ impl Send {
         view.end();
         let sent = sent.map_err(|error| self.ended(file, error))?;
         let (succeeded, failed) = (sent.succeeded, sent.failed);
-        println!("{}", json!({"succeeded": succeeded, "failed": failed}));
+        print_json(&json!({"succeeded": succeeded, "failed": failed}))?;
         if failed > 0 {
             let error = anyhow!(
                 "{failed} operations failed: see {}.failed.jsonl",

@@ -15,6 +15,9 @@ pub enum SendError {
     /// The file cannot be read.
     #[error(transparent)]
     Input(#[from] InputError),
+    /// The file could be read at first.
+    #[error("{0}; what was done until then is noted")]
+    ReadOn(InputError),
     /// Some lines are wrong; nothing was sent.
     #[error("{0} lines are wrong; nothing was sent")]
     Invalid(u64),
@@ -124,7 +127,11 @@ impl SendError {
     pub fn can_resume(&self) -> bool {
         matches!(
             self,
-            Self::Refused(_) | Self::Stalled(..) | Self::Interrupted | Self::Write { .. }
+            Self::ReadOn(_)
+                | Self::Refused(_)
+                | Self::Stalled(..)
+                | Self::Interrupted
+                | Self::Write { .. }
         )
     }
 }

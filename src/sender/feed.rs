@@ -48,6 +48,10 @@ impl<T: Send + 'static> Feed<T> {
         let ahead = Arc::clone(&room);
         tokio::task::spawn_blocking(move || {
             if let Err(error) = read(&file, &done, &ahead, &sender, make) {
+                let error = match error {
+                    SendError::Input(error) => SendError::ReadOn(error),
+                    other => other,
+                };
                 // Whoever reads has gone: then nobody needs to know.
                 sender.blocking_send(Err(error)).ok();
             }
@@ -108,4 +112,23 @@ fn wait_for_room(room: &Arc<Semaphore>, bytes: usize) -> Option<OwnedSemaphorePe
         .min(ROOM);
     let permit = Arc::clone(room).acquire_many_owned(cost);
     Handle::current().block_on(permit).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::input::Format;
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_file_that_cannot_be_read_on_is_no_wrong_setting_and_the_run_can_go_on() {
+        // A folder can be opened, and not read.
+        let folder = tempfile::tempdir().unwrap();
+        let file = InputFile {
+            path: folder.path().to_owned(),
+            format: Format::JsonLines,
+        };
+        let mut feed = Feed::start(file, Ranges::default(), |_, _| Ok(()));
+        let error = feed.next().await.unwrap().unwrap_err();
+        assert!(!error.is_usage() && error.can_resume(), "{error}");
+    }
 }

@@ -15,6 +15,7 @@ mod alerts;
 mod argocd;
 mod chart;
 mod clients;
+mod closed_pipe;
 mod crd_reference;
 mod doctor;
 mod e2e;

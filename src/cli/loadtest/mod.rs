@@ -180,9 +180,16 @@ async fn test(
         removal,
         doubtful,
     });
-    print(&outputs, &outcome, &profile);
+    let printed = print(&outputs, &outcome, &profile);
     let kept = outputs.keep(report);
-    first([finished(&outcome), verdict(&outcome), kept, clean, certain])
+    first([
+        finished(&outcome),
+        verdict(&outcome),
+        kept,
+        printed,
+        clean,
+        certain,
+    ])
 }
 
 /// The first error, which decides the exit code; the others are told here.
@@ -208,18 +215,19 @@ fn certain(doubtful: usize, run: &str) -> Result<(), CommandError> {
     .into())
 }
 
-fn print(outputs: &outputs::Ready, outcome: &Outcome, profile: &Profile) {
-    outputs.print(&summary::text(
-        &outcome.numbers,
-        &outcome.judged,
-        outcome.elapsed,
-    ));
-    if let Some(adapt) = &outcome.adapt {
-        outputs.print(&format!("\n  █ ADAPT\n\n    {adapt}\n"));
-    }
+fn print(
+    outputs: &outputs::Ready,
+    outcome: &Outcome,
+    profile: &Profile,
+) -> Result<(), CommandError> {
+    let mut text = summary::text(&outcome.numbers, &outcome.judged, outcome.elapsed);
+    let adapt = outcome.adapt.iter();
+    text.extend(adapt.map(|it| format!("\n  █ ADAPT\n\n    {it}\n")));
+    let printed = outputs.print(&text);
     if let Some(advice) = summary::advice(&outcome.numbers, profile.peak(), profile.max_users) {
         eprintln!("{advice}");
     }
+    printed
 }
 
 fn finished(outcome: &Outcome) -> Result<(), CommandError> {

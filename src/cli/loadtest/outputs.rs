@@ -1,14 +1,13 @@
 //! What a run leaves to look at, and what it is compared with.
 
 use std::fs::OpenOptions;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
 
 use super::usage;
-use crate::cli::CommandError;
+use crate::cli::{CommandError, stdout};
 use crate::loadtest::profile::Profile;
 use crate::loadtest::report::{self, Difference, Report, Way};
 
@@ -70,12 +69,12 @@ impl Outputs {
 
 impl Ready {
     /// Prints what a person reads.
-    pub(super) fn print(&self, text: &str) {
+    pub(super) fn print(&self, text: &str) -> Result<(), CommandError> {
         if self.json.as_deref().is_some_and(is_standard_output) {
             eprint!("{text}");
-        } else {
-            print!("{text}");
+            return Ok(());
         }
+        stdout::print(text)
     }
 
     /// Compares and writes. A number past the tolerance is [`CommandError::Crossed`].
@@ -84,7 +83,7 @@ impl Ready {
             report::compare(baseline, &mut report, self.tolerance);
         }
         if let Some(comparison) = &report.comparison {
-            self.print(&comparison.text());
+            self.print(&comparison.text())?;
         }
         self.write(&report)?;
         let worse = report.comparison.iter().flat_map(report::Comparison::worse);
@@ -98,11 +97,11 @@ impl Ready {
         )))
     }
 
-    fn write(&self, report: &Report) -> anyhow::Result<()> {
+    fn write(&self, report: &Report) -> Result<(), CommandError> {
         if let Some(path) = &self.json {
             let json = serde_json::to_string(report).context("write the report as JSON")?;
             if is_standard_output(path) {
-                writeln!(std::io::stdout(), "{json}").context("write to standard output")?;
+                stdout::print(&format!("{json}\n"))?;
             } else {
                 save(path, &json)?;
             }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 
-use super::{CommandError, yaml};
+use super::{CommandError, stdout, yaml};
 use crate::api::{self, CioPipeline, DeliveryMode};
 use crate::plan::capacity::{Pace, Plan as Figures, Volume, plan};
 use crate::plan::forecast::{Question, forecast};
@@ -129,13 +129,13 @@ impl Plan {
         }
         match output {
             Output::Json => print::json(&figures),
-            Output::Table => print::text(&print::table(&figures, &pace)),
+            Output::Table => stdout::print(&print::table(&figures, &pace)),
             Output::Manifest(file) => {
                 write_manifest(file, &figures, &pace)?;
                 if file.as_os_str() == "-" {
                     return Ok(());
                 }
-                print::text(&print::table(&figures, &pace))
+                stdout::print(&print::table(&figures, &pace))
             }
         }
     }
@@ -157,7 +157,7 @@ impl Plan {
         };
         match self.output() {
             Output::Json => print::json(&forecast(&question)),
-            Output::Table => print::text(&print::forecast(&forecast(&question), &question)),
+            Output::Table => stdout::print(&print::forecast(&forecast(&question), &question)),
             Output::Manifest(_) => Err(CommandError::Usage(
                 "--output: a forecast is printed as table or json; leave --forecast out to write a manifest"
                     .to_owned(),

@@ -1,12 +1,11 @@
 //! Plans and forecasts as text.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 
 use anyhow::Context;
 use serde::Serialize;
 
-use crate::cli::CommandError;
+use crate::cli::{CommandError, stdout};
 use crate::plan::capacity::{Pace, Plan};
 use crate::plan::forecast::{Question, Tick};
 use crate::plan::plot::plot;
@@ -17,15 +16,7 @@ const PLOT: (usize, usize) = (66, 6);
 
 pub(super) fn json<T: Serialize>(value: &T) -> Result<(), CommandError> {
     let json = serde_json::to_string_pretty(value).context("failed to write JSON")?;
-    text(&format!("{json}\n"))
-}
-
-pub(super) fn text(text: &str) -> Result<(), CommandError> {
-    match std::io::stdout().write_all(text.as_bytes()) {
-        // A reader that has seen enough, such as `head`, is not a failure.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        other => Ok(other.context("failed to write to standard output")?),
-    }
+    stdout::print(&format!("{json}\n"))
 }
 
 /// The plan as two columns.

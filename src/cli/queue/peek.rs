@@ -42,7 +42,8 @@ impl State {
 #[command(after_help = "Examples:\n  \
     cio queue peek 17 --in events -n shop\n  \
     cio queue peek --state failed --count 3 --show-data\n\
-    Values of a job's data are replaced by their types unless --show-data is given.")]
+    Values of a job's data, and why it failed, are replaced by their types unless --show-data is given:\n\
+    the reason of a worker that is not ours may quote the data.")]
 pub(super) struct Peek {
     /// The job's id.
     #[arg(required_unless_present = "state", conflicts_with_all = ["state", "count"])]
@@ -56,7 +57,7 @@ pub(super) struct Peek {
     #[arg(short, long, default_value_t = 5, value_name = "JOBS", value_parser = count)]
     count: usize,
 
-    /// Show the data itself, and custom ids: both may name people.
+    /// Show the data itself, custom ids, and reasons of failures: each may name people.
     #[arg(long)]
     show_data: bool,
 

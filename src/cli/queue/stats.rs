@@ -7,7 +7,8 @@ use anyhow::Context;
 use clap::Args;
 
 use super::super::CommandError;
-use super::super::answer::{self, Answer, Format};
+use super::super::answer::{Answer, Format};
+use super::super::stdout::{self, Reader};
 use super::target::Target;
 use super::words::span;
 use crate::queue::oncall::overview::{Limits, Overview, OverviewReader};
@@ -58,13 +59,17 @@ impl Stats {
         let in_place = std::io::stdout().is_terminal() && self.answer.output == Format::Text;
         let mut ticks = tokio::time::interval(Duration::from_secs(self.interval));
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-            match reader.read().await {
-                Ok(overview) if in_place => {
-                    answer::print(&format!("{CLEAR}{}\n", picture(name, &overview)))?;
-                }
-                Ok(overview) => self.answer.print(&overview, line)?,
+            let text = match reader.read().await {
+                Ok(overview) if in_place => format!("{CLEAR}{}\n", picture(name, &overview)),
+                Ok(overview) => self.answer.text(&overview, line)?,
                 // It may come back: the watch goes on.
-                Err(error) => eprintln!("cannot read the queue: {error}"),
+                Err(error) => {
+                    eprintln!("cannot read the queue: {error}");
+                    continue;
+                }
+            };
+            if stdout::offer(&text)? == Reader::Gone {
+                break;
             }
         }
         Ok(())

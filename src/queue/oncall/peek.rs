@@ -49,7 +49,7 @@ pub struct Peeked {
     pub processed_on: Option<u64>,
     /// When it was completed or failed.
     pub finished_on: Option<u64>,
-    /// Why it failed, or why its last attempt did.
+    /// Why it failed, or why its last attempt did; replaced by its type while the data is hidden.
     pub failed_reason: Option<String>,
     /// Its options, in BullMQ's names.
     pub opts: Value,
@@ -116,11 +116,16 @@ fn read(mut row: Row, show_data: bool) -> Peeked {
         priority: number(7),
         processed_on: number(8),
         finished_on: number(9),
-        failed_reason: text(10),
+        // Another worker's may quote the data.
+        failed_reason: text(10).map(|reason| shown(reason, show_data)),
         attempts_made: number(11).unwrap_or(0),
         attempts_started: number(12).unwrap_or(0),
         stalled: number(13).unwrap_or(0),
     }
+}
+
+fn shown(text: String, show: bool) -> String {
+    if show { text } else { "<string>".to_owned() }
 }
 
 /// Options without those that hold ids of the producer's making.
@@ -151,6 +156,11 @@ mod tests {
                 r#"{"userId":"a@example.com","data":{"age":7}}"#,
                 r#"{"jobId":"a@example.com","attempts":5}"#,
                 "1000",
+                "0",
+                "0",
+                "1100",
+                "1200",
+                "a@example.com has no address",
             ]
             .map(|text| Some(text.as_bytes().to_owned()))
             .to_vec()
@@ -161,10 +171,13 @@ mod tests {
                 .unwrap()
                 .contains("example.com")
         );
+        assert_eq!(hidden.failed_reason.as_deref(), Some("<string>"));
         assert_eq!(hidden.opts["attempts"], 5);
         assert_eq!(hidden.timestamp, Some(1000));
         let shown = read(row(), true);
         assert_eq!(shown.id, "a@example.com");
+        let reason = "a@example.com has no address";
+        assert_eq!(shown.failed_reason.as_deref(), Some(reason));
         assert_eq!(shown.data["data"], json!({"age": 7}));
     }
 

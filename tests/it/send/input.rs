@@ -1,12 +1,12 @@
 //! What is read, and what is said of what cannot be.
 
 use std::io::Write;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
 use super::{Desk, Ran, events, sent};
-use crate::support::http;
+use crate::support::{eventually, http};
 
 const BAD: &str = r#"{"type":"identify","userId":"a","data":{}}
 {"type":"track","userId":"a","data":{}}
@@ -102,4 +102,24 @@ async fn standard_input_is_kept_until_it_is_delivered() {
     assert!(ran.errors.contains("1000 of 1500 done"), "{}", ran.errors);
     assert_eq!(desk.count("events").await, 1_500);
     assert_eq!(std::fs::read_dir(desk.folder.path()).unwrap().count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_asked_to_end_while_it_reads_standard_input_ends_and_keeps_nothing() {
+    for command in ["send", "enqueue"] {
+        let desk = Desk::new(&[]).await;
+        let files = || std::fs::read_dir(desk.folder.path()).unwrap().count();
+        let mut run = desk.command(&[command, "-"], &[]);
+        let mut run = run.stdin(Stdio::piped()).spawn().unwrap();
+        // The pipe stays open: there may be more.
+        let mut pipe = run.stdin.take().unwrap();
+        pipe.write_all(events(1).as_bytes()).unwrap();
+        eventually("the copy", async || (files() == 1).then_some(())).await;
+        let pid = run.id().to_string();
+        let status = Command::new("kill").args(["-INT", &pid]).status();
+        assert!(status.unwrap().success());
+        let ended = eventually("its end", async || run.try_wait().unwrap()).await;
+        assert_eq!((ended.code(), files()), (Some(1), 0), "{command}");
+        drop(pipe);
+    }
 }
