@@ -55,9 +55,22 @@ pub struct Pace {
     pub concurrency: u32,
     /// Finished jobs that stay in Redis.
     pub retained: u64,
-    /// The HPA's least and most pods.
-    pub replicas: (u32, u32),
+    /// The HPA's least and most pods; nothing where the plan is to say how many.
+    pub replicas: Option<Replicas>,
 }
+
+/// The HPA's bounds in one pipeline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Replicas {
+    /// The least pods.
+    pub min: u32,
+    /// The most pods.
+    pub max: u32,
+}
+
+/// The bounds that a pipeline has at least: row H1 of the guide.
+const USUAL: Replicas = Replicas { min: 2, max: 20 };
 
 impl Pace {
     /// The numbers of a `CioPipeline`.
@@ -71,10 +84,10 @@ impl Pace {
             concurrency: worker.concurrency.unsigned_abs(),
             in_flight: worker.concurrency.min(worker.max_concurrent).unsigned_abs(),
             retained: kept.completed.unsigned_abs() + kept.failed.unsigned_abs(),
-            replicas: (
-                scaling.min_replicas.unsigned_abs(),
-                scaling.max_replicas.unsigned_abs(),
-            ),
+            replicas: Some(Replicas {
+                min: scaling.min_replicas.unsigned_abs(),
+                max: scaling.max_replicas.unsigned_abs(),
+            }),
         }
     }
 
@@ -147,6 +160,8 @@ pub struct Plan {
     pub shards: u64,
     /// For all shards.
     pub workers: Workers,
+    /// For each shard.
+    pub replicas: Replicas,
     /// For all shards.
     pub redis: Redis,
     /// How fast a backlog goes.
@@ -201,6 +216,13 @@ pub struct Drain {
     pub seconds: Option<f64>,
 }
 
+impl Plan {
+    /// The events/s of each shard.
+    pub fn of_a_shard(&self, rate: Rate) -> f64 {
+        rate.events_per_second / float(self.shards)
+    }
+}
+
 /// The plan for `volume`, with pipelines set as `pace` says.
 pub fn plan(volume: Volume, pace: &Pace) -> Plan {
     let tier = Tier::of(volume.events_per_day);
@@ -214,6 +236,8 @@ pub fn plan(volume: Volume, pace: &Pace) -> Plan {
     let by_queue = count(peak.events_per_second / QUEUE_EVENTS_PER_SECOND);
     // A pipeline has one workspace; each workspace gets the same number of queues.
     let shards = by_queue.max(1).div_ceil(workspaces) * workspaces;
+    let workers = workers(&volume, pace, [average, peak], [shards, workspaces]);
+    let replicas = pace.replicas.unwrap_or_else(|| bounds(workers, shards));
     Plan {
         volume,
         tier,
@@ -224,9 +248,16 @@ pub fn plan(volume: Volume, pace: &Pace) -> Plan {
         documented_requests_per_second: DOCUMENTED_LIMIT,
         workspaces,
         shards,
-        workers: workers(&volume, pace, [average, peak], [shards, workspaces]),
+        workers,
+        replicas,
         redis: redis(&volume, pace, &peak, shards),
-        drain: drain(&volume, pace, [average, peak], [shards, workspaces]),
+        drain: drain(
+            &volume,
+            pace,
+            replicas,
+            [average, peak],
+            [shards, workspaces],
+        ),
     }
 }
 
@@ -265,6 +296,17 @@ fn workers(
     }
 }
 
+/// More pods than can help are harmless, fewer than the guide's are not.
+fn bounds(workers: Workers, shards: u64) -> Replicas {
+    let each = |pods: u64| u32::try_from(pods.div_ceil(shards)).unwrap_or(u32::MAX);
+    let useful = workers.useful.unwrap_or(workers.peak);
+    let max = each(workers.peak.max(useful)).max(USUAL.max);
+    Replicas {
+        min: each(workers.average).max(USUAL.min).min(max),
+        max,
+    }
+}
+
 fn redis(volume: &Volume, pace: &Pace, peak: &Rate, shards: u64) -> Redis {
     let waiting = JOB_OVERHEAD + MEMORY_PER_BYTE * float(volume.payload_bytes);
     let jobs = peak.events_per_second * SECONDS_PER_HOUR;
@@ -281,11 +323,12 @@ fn redis(volume: &Volume, pace: &Pace, peak: &Rate, shards: u64) -> Redis {
 fn drain(
     volume: &Volume,
     pace: &Pace,
+    replicas: Replicas,
     [average, peak]: [Rate; 2],
     [shards, workspaces]: [u64; 2],
 ) -> Drain {
     let backlog = peak.events_per_second * SECONDS_PER_HOUR;
-    let each = pace.events_of(pace.replicas.1, volume, shards / workspaces);
+    let each = pace.events_of(replicas.max, volume, shards / workspaces);
     let capacity = each * float(shards);
     Drain {
         backlog: count(backlog),
@@ -324,7 +367,7 @@ mod tests {
             in_flight: 10,
             concurrency: 10,
             retained: 60_000,
-            replicas: (2, 20),
+            replicas: Some(USUAL),
         }
     }
 
@@ -393,7 +436,7 @@ mod tests {
         assert_eq!(drain_seconds(100.0, 10.0, 10.0), None);
         assert_eq!(drain_seconds(100.0, 30.0, 10.0), Some(5.0));
         let mut small = pace(DeliveryMode::Single);
-        small.replicas = (1, 1);
+        small.replicas = Some(Replicas { min: 1, max: 1 });
         let slow = Volume {
             latency_ms: 2_000.0,
             ..volume(8_640_000)
@@ -402,5 +445,22 @@ mod tests {
         let drain = plan(slow, &small).drain;
         assert!((drain.capacity_events_per_second - 20.0).abs() < 1e-6);
         assert_eq!(drain.seconds, None);
+    }
+
+    #[test]
+    fn the_drain_is_that_of_the_pods_in_the_manifest() {
+        // 50 requests/s and pod, of an unlimited workspace: 5,000 at the peak are more than 20 pods.
+        let unlimited = Pace {
+            requests_per_second: None,
+            replicas: None,
+            ..pace(DeliveryMode::Single)
+        };
+        let plan = plan(volume(86_400_000), &unlimited);
+        let max = plan.replicas.max;
+        assert!(max > USUAL.max, "{max}");
+        let each = unlimited.events_of(max, &plan.volume, 1);
+        let capacity = plan.drain.capacity_events_per_second;
+        assert!((capacity - each * float(plan.shards)).abs() < 1e-6);
+        assert!(plan.drain.seconds.is_some());
     }
 }

@@ -14,8 +14,10 @@ const CPU_REQUEST: f64 = 0.11;
 /// What is forecast.
 #[derive(Debug, Clone)]
 pub struct Question {
-    /// What arrives.
+    /// What arrives in the one queue.
     pub arrivals: Profile,
+    /// Those that there are.
+    pub queues: Queues,
     /// What is in the queue at the start.
     pub initial_depth: f64,
     /// How long.
@@ -32,6 +34,24 @@ pub struct Question {
     pub depth_age: Duration,
     /// CPU that an event costs its pod.
     pub cpu_seconds_per_event: f64,
+}
+
+/// Queues, each with a pipeline of its own; one of them is forecast.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Queues {
+    /// How many there are.
+    pub all: u64,
+    /// How many share a workspace's limit.
+    pub of_a_workspace: u64,
+}
+
+impl Default for Queues {
+    fn default() -> Self {
+        Self {
+            all: 1,
+            of_a_workspace: 1,
+        }
+    }
 }
 
 /// One sync of the HPA.
@@ -58,7 +78,7 @@ struct Scene<'a> {
     depth: f64,
     /// The depth at the end of each past second.
     depths: Vec<f64>,
-    /// When each pod was asked for.
+    /// From when on each pod runs.
     pods: Vec<u64>,
     delivered: f64,
     hpa: State,
@@ -88,8 +108,7 @@ pub fn forecast(question: &Question) -> Vec<Tick> {
 impl Scene<'_> {
     /// The pods of the start run already; another one does once its time is over.
     fn running(&self, second: u64) -> i32 {
-        let start = self.question.pod_start.as_secs();
-        let runs = |asked: &&u64| **asked == 0 || second >= **asked + start;
+        let runs = |from: &&u64| second >= **from;
         pods(self.pods.iter().filter(runs).count())
     }
 
@@ -97,7 +116,8 @@ impl Scene<'_> {
     fn pass(&mut self, second: u64) {
         let question = self.question;
         let running = self.running(second).unsigned_abs();
-        let capacity = question.pace.events_of(running, &question.volume, 1);
+        let sharing = question.queues.of_a_workspace;
+        let capacity = question.pace.events_of(running, &question.volume, sharing);
         self.depth += question.arrivals.at(float(second));
         self.delivered = capacity.min(self.depth);
         self.depth -= self.delivered;
@@ -117,7 +137,8 @@ impl Scene<'_> {
         let replicas = self.hpa.step(&self.question.hpa, current, reading, now);
         // The youngest go first, and those that do not run yet before them.
         let wanted = usize::try_from(replicas).unwrap_or_default();
-        self.pods.resize(wanted, second);
+        let runs_from = second + self.question.pod_start.as_secs();
+        self.pods.resize(wanted, runs_from);
         Tick {
             second,
             arrivals_per_second: self.question.arrivals.at(float(second)),
@@ -174,6 +195,7 @@ mod tests {
         .unwrap();
         Question {
             arrivals: Profile::parse(arrivals).unwrap(),
+            queues: Queues::default(),
             initial_depth,
             length: Duration::from_mins(30),
             volume: Volume {
@@ -214,6 +236,29 @@ mod tests {
         let last = ticks.last().unwrap();
         assert_eq!(last.depth, 0);
         assert!(last.replicas < 10);
+    }
+
+    #[test]
+    fn a_pod_that_the_first_sync_adds_starts_as_any_other() {
+        let mut question = question("0 0", 9_000.0);
+        question.pod_start = Duration::from_secs(20);
+        question.hpa.up.window = Duration::ZERO;
+        let ticks = forecast(&question);
+        assert!(ticks[0].replicas > 2, "{ticks:?}");
+        let running = [ticks[0], ticks[1], ticks[2]].map(|tick| tick.running);
+        assert_eq!(running, [2, 2, ticks[0].replicas]);
+    }
+
+    #[test]
+    fn queues_of_one_workspace_share_its_limit() {
+        let fastest = |of_a_workspace| {
+            let mut question = question("0 0", 9_000.0);
+            question.queues.of_a_workspace = of_a_workspace;
+            let ticks = forecast(&question);
+            let rates = ticks.iter().map(|tick| tick.delivered_per_second);
+            rates.fold(0.0, f64::max)
+        };
+        assert!((fastest(1) - 2.0 * fastest(2)).abs() < 1e-9);
     }
 
     #[test]

@@ -3,51 +3,41 @@
 use serde_json::{Value, json};
 
 use super::capacity::{Pace, Plan};
-use crate::api;
-use crate::api::DeliveryMode;
+use crate::api::{self, CioPipeline};
 
-/// The pods that a pipeline has at least and at most by default: row H1 of the guide.
-const DEFAULT_REPLICAS: (u64, u64) = (2, 20);
-
-/// The manifests. The address of Redis and the Secrets' names are those of examples/pipeline.yaml;
-/// with several workspaces each has a Secret of its own, `customerio-0` and so on.
-pub fn manifests(plan: &Plan, pace: &Pace) -> Vec<Value> {
+/// The manifests: `given` as it was written, with what the plan says in its place. Several are numbered, and so are
+/// their queues and, with several workspaces, the Secrets: `customerio-0` and so on. `pipeline` is `given` as it was
+/// read, with every default.
+pub fn manifests(plan: &Plan, pace: &Pace, given: &Value, pipeline: &CioPipeline) -> Vec<Value> {
     (0..plan.shards)
-        .map(|shard| manifest(plan, pace, shard))
+        .map(|shard| manifest(plan, pace, given.clone(), pipeline, shard))
         .collect()
 }
 
-fn manifest(plan: &Plan, pace: &Pace, shard: u64) -> Value {
+fn manifest(
+    plan: &Plan,
+    pace: &Pace,
+    mut document: Value,
+    pipeline: &CioPipeline,
+    shard: u64,
+) -> Value {
     let numbered = |name: &str, number: u64, of: u64| match of {
         1 => name.to_owned(),
         _ => format!("{name}-{number}"),
     };
-    let secret = numbered("customerio", shard % plan.workspaces, plan.workspaces);
-    let each = |pods: u64| pods.div_ceil(plan.shards);
-    let useful = plan.workers.useful.unwrap_or(plan.workers.peak);
-    // More pods than can help are harmless, fewer than the guide's are not.
-    let least = each(plan.workers.average).max(DEFAULT_REPLICAS.0);
-    let most = each(plan.workers.peak.max(useful)).max(DEFAULT_REPLICAS.1);
-    json!({
-        "apiVersion": "cio.dev/v1alpha1",
-        "kind": "CioPipeline",
-        "metadata": {"name": numbered("events", shard, plan.shards)},
-        "spec": {
-            "queue": {
-                "name": numbered("cio-events", shard, plan.shards),
-                "redis": {"url": "redis://redis:6379"},
-            },
-            "workspace": {
-                "credentialsSecretRef": {"name": secret},
-                "rateLimit": {"requestsPerSecond": pace.requests_per_second.unwrap_or(0)},
-            },
-            "delivery": {"mode": match pace.mode {
-                DeliveryMode::Batch => "Batch",
-                DeliveryMode::Single => "Single",
-            }},
-            "autoscaling": {"minReplicas": least.min(most), "maxReplicas": most},
-        }
-    })
+    let secret = &pipeline.spec.workspace.credentials_secret_ref.name;
+    let name = pipeline.metadata.name.as_deref().unwrap_or("events");
+    document["metadata"]["name"] = numbered(name, shard, plan.shards).into();
+    let spec = &mut document["spec"];
+    spec["queue"]["name"] = numbered(&pipeline.spec.queue.name, shard, plan.shards).into();
+    let workspace = &mut spec["workspace"];
+    workspace["credentialsSecretRef"]["name"] =
+        numbered(secret, shard % plan.workspaces, plan.workspaces).into();
+    workspace["rateLimit"]["requestsPerSecond"] = pace.requests_per_second.unwrap_or(0).into();
+    spec["delivery"]["mode"] = json!(pace.mode);
+    spec["autoscaling"]["minReplicas"] = plan.replicas.min.into();
+    spec["autoscaling"]["maxReplicas"] = plan.replicas.max.into();
+    document
 }
 
 /// Whether `yaml` is a manifest that the resource's type and defaults accept.

@@ -81,6 +81,77 @@ fn every_manifest_it_writes_renders() {
     }
 }
 
+/// A manifest as the API would have it, and what is written in it.
+fn written(arguments: &[&str]) -> Vec<Value> {
+    let text = stdout(&[&["plan", "-o", "-"], arguments].concat());
+    let documents = text.split("---\n");
+    documents
+        .map(|it| serde_saphyr::from_str(it).expect("YAML"))
+        .collect()
+}
+
+#[test]
+fn a_manifest_from_a_pipeline_keeps_what_the_plan_does_not_say() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("mine.yaml");
+    let mine = json!({
+        "apiVersion": "cio.dev/v1alpha1",
+        "kind": "CioPipeline",
+        "metadata": {"name": "mine", "namespace": "shop", "labels": {"team": "crm"}},
+        "spec": {
+            "queue": {"name": "orders", "prefix": "shop", "redis": {"url": "rediss://r:6379"}},
+            "workspace": {"region": "eu", "credentialsSecretRef": {"name": "eu"}},
+            "worker": {"concurrency": 7},
+            "autoscaling": {"maxReplicas": 5, "queueDepth": 90},
+        },
+    });
+    std::fs::write(&file, mine.to_string()).expect("written");
+    let file = file.to_str().expect("UTF-8");
+    let volume = ["--mode", "single", "--events-per-day", "1000000"];
+    let one = written(&[&["-f", file], &volume[..]].concat());
+    let mut expected = mine;
+    let spec = &mut expected["spec"];
+    spec["workspace"]["rateLimit"] = json!({"requestsPerSecond": 80});
+    spec["delivery"] = json!({"mode": "Single"});
+    spec["autoscaling"]["minReplicas"] = 2.into();
+    assert_eq!(one, [expected]);
+
+    let many = ["--mode", "single", "--events-per-day", "5000000"];
+    let many = written(&[&["-f", file], &many[..]].concat());
+    for (number, document) in many.iter().enumerate() {
+        let numbered = |name: &str| json!(format!("{name}-{number}"));
+        assert_eq!(document["metadata"]["name"], numbered("mine"));
+        let spec = &document["spec"];
+        assert_eq!(spec["queue"]["name"], numbered("orders"));
+        let secret = &spec["workspace"]["credentialsSecretRef"]["name"];
+        assert_eq!(*secret, numbered("eu"));
+        assert_eq!(spec["worker"]["concurrency"], 7);
+        assert_eq!(spec["autoscaling"]["maxReplicas"], 5);
+    }
+    assert!(many.len() > 1);
+}
+
+#[test]
+fn a_forecast_of_a_volume_is_of_one_of_its_queues() {
+    let volume = ["--mode", "single", "--events-per-day", "5000000"];
+    let figures = plan(&volume);
+    let shards = figures["shards"].as_f64().expect("a number");
+    assert!(shards > 1.0, "{figures}");
+    let forecast = [&["plan", "--forecast"], &volume[..]].concat();
+    let ticks: Value =
+        serde_json::from_str(&stdout(&[&forecast[..], &["-o", "json"]].concat())).expect("JSON");
+    let ticks = ticks.as_array().expect("ticks").iter();
+    let arrivals = ticks.map(|tick| tick["arrivalsPerSecond"].as_f64().expect("a rate"));
+    let most = arrivals.fold(0.0, f64::max);
+    let peak = figures["peak"]["eventsPerSecond"].as_f64().expect("a rate");
+    assert!((most * shards - peak).abs() < 1e-6, "{most} {peak}");
+    let table = stdout(&forecast);
+    assert!(
+        table.contains(&format!("one of {shards} queues")),
+        "{table}"
+    );
+}
+
 #[test]
 fn a_forecast_starts_from_a_pipeline_and_a_profile() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
+use serde_json::Value;
 
 use super::{CommandError, stdout, yaml};
 use crate::api::{self, CioPipeline, DeliveryMode};
-use crate::plan::capacity::{Pace, Plan as Figures, Volume, plan};
-use crate::plan::forecast::{Question, forecast};
+use crate::plan::capacity::{Pace, Volume, plan};
+use crate::plan::forecast::{Question, Queues, forecast};
 use crate::plan::hpa::Autoscaler;
 use crate::plan::manifest;
 use crate::plan::profile::Profile;
@@ -55,7 +56,8 @@ pub(super) struct Plan {
     #[arg(long, value_name = "R", value_parser = clap::value_parser!(u32).range(0..=10_000))]
     requests_per_second: Option<u32>,
 
-    /// A `CioPipeline` whose numbers are used in place of the defaults; - is standard input.
+    /// A `CioPipeline` whose numbers are used in place of the defaults, and which a manifest keeps but for what the
+    /// plan says; - is standard input.
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
 
@@ -117,21 +119,33 @@ enum Output<'a> {
 
 impl Plan {
     pub(super) fn run(self) -> Result<(), CommandError> {
-        let pipeline = self.pipeline()?;
-        let pace = self.pace(&pipeline);
+        let text = self.text()?;
+        let wrong = |error| CommandError::Usage(format!("--file: {error}"));
+        let pipeline = api::parse(&text).map_err(wrong)?;
+        let mut pace = self.pace(&pipeline);
         if self.forecast {
             return self.run_forecast(&pipeline, pace);
         }
+        if self.file.is_none() {
+            pace.replicas = None;
+        }
         let figures = plan(self.volume(), &pace);
         let output = self.output();
+        let write = |file: &Path| {
+            let given = yaml::read(&text).context("failed to read the manifest again")?;
+            write_manifest(
+                file,
+                &manifest::manifests(&figures, &pace, &given, &pipeline),
+            )
+        };
         if let Some(file) = &self.manifest {
-            write_manifest(file, &figures, &pace)?;
+            write(file)?;
         }
         match output {
             Output::Json => print::json(&figures),
             Output::Table => stdout::print(&print::table(&figures, &pace)),
             Output::Manifest(file) => {
-                write_manifest(file, &figures, &pace)?;
+                write(file)?;
                 if file.as_os_str() == "-" {
                     return Ok(());
                 }
@@ -143,8 +157,10 @@ impl Plan {
     fn run_forecast(&self, pipeline: &CioPipeline, pace: Pace) -> Result<(), CommandError> {
         let volume = self.volume();
         let length = Duration::from_secs(self.time.minutes * 60);
+        let (arrivals, queues) = self.arrivals(&pace, length)?;
         let question = Question {
-            arrivals: self.arrivals(&pace, length)?,
+            arrivals,
+            queues,
             initial_depth: self.time.initial_depth.into(),
             length,
             volume,
@@ -165,19 +181,22 @@ impl Plan {
         }
     }
 
-    fn arrivals(&self, pace: &Pace, length: Duration) -> Result<Profile, CommandError> {
+    /// What arrives in one pipeline, and how it shares: of a file all, of a volume its part.
+    fn arrivals(&self, pace: &Pace, length: Duration) -> Result<(Profile, Queues), CommandError> {
         if let Some(file) = &self.time.arrivals {
             let text = read("--arrivals", file)?;
-            return Profile::parse(&text)
-                .map_err(|error| CommandError::Usage(format!("--arrivals: {error}")));
+            let profile = Profile::parse(&text);
+            let wrong = |error| CommandError::Usage(format!("--arrivals: {error}"));
+            return Ok((profile.map_err(wrong)?, Queues::default()));
         }
         let figures = plan(self.volume(), pace);
-        let (average, peak) = (figures.average, figures.peak);
-        Ok(Profile::peak_hour(
-            average.events_per_second,
-            peak.events_per_second,
-            length.as_secs_f64(),
-        ))
+        let [average, peak] = [figures.average, figures.peak].map(|it| figures.of_a_shard(it));
+        let profile = Profile::peak_hour(average, peak, length.as_secs_f64());
+        let queues = Queues {
+            all: figures.shards,
+            of_a_workspace: figures.shards / figures.workspaces,
+        };
+        Ok((profile, queues))
     }
 
     fn output(&self) -> Output<'_> {
@@ -198,12 +217,11 @@ impl Plan {
         }
     }
 
-    fn pipeline(&self) -> Result<CioPipeline, CommandError> {
-        let text = match &self.file {
-            Some(file) => read("--file", file)?,
-            None => DEFAULT_PIPELINE.to_owned(),
-        };
-        api::parse(&text).map_err(|error| CommandError::Usage(format!("--file: {error}")))
+    fn text(&self) -> Result<String, CommandError> {
+        match &self.file {
+            Some(file) => read("--file", file),
+            None => Ok(DEFAULT_PIPELINE.to_owned()),
+        }
     }
 
     fn pace(&self, pipeline: &CioPipeline) -> Pace {
@@ -233,16 +251,15 @@ fn read(flag: &str, file: &Path) -> Result<String, CommandError> {
 }
 
 /// Never writes what the cluster would refuse.
-fn write_manifest(file: &Path, figures: &Figures, pace: &Pace) -> Result<(), CommandError> {
-    let documents = manifest::manifests(figures, pace);
-    for document in &documents {
+fn write_manifest(file: &Path, documents: &[Value]) -> Result<(), CommandError> {
+    for document in documents {
         let text = yaml::to_string(std::slice::from_ref(document))?;
         manifest::check(&text).context("the manifest is not a valid CioPipeline")?;
     }
     if file.as_os_str() == "-" {
-        return yaml::print(&documents);
+        return yaml::print(documents);
     }
-    let text = yaml::to_string(&documents)?;
+    let text = yaml::to_string(documents)?;
     std::fs::write(file, text)
         .with_context(|| format!("failed to write {}", file.display()))
         .map_err(CommandError::Failed)

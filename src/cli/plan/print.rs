@@ -100,8 +100,14 @@ fn workers(plan: &Plan, pace: &Pace) -> String {
     let useful = workers.useful.map_or(String::new(), |useful| {
         format!("\nmore than {useful} help nothing: the limit is reached")
     });
+    let (most, each) = (plan.replicas.max, workers.peak.div_ceil(plan.shards));
+    let few = if u64::from(most) < each {
+        format!("\nthe pipeline's maxReplicas of {most} is too low for the peak: it needs {each}")
+    } else {
+        String::new()
+    };
     format!(
-        "{} on average, {} at the peak: {:.1} requests in flight of {} ms, {:.1} in a pod{useful}",
+        "{} on average, {} at the peak: {:.1} requests in flight of {} ms, {:.1} in a pod{useful}{few}",
         workers.average,
         workers.peak,
         workers.in_flight_at_peak,
@@ -163,6 +169,14 @@ pub(super) fn forecast(ticks: &[Tick], question: &Question) -> String {
             )
             .ok();
         }
+    }
+    if question.queues.all > 1 {
+        writeln!(
+            text,
+            "\nThis is one of {} queues, each with a pipeline of its own and as much of the volume.",
+            question.queues.all
+        )
+        .ok();
     }
     if let Some(pods) = question.pace.useful_pods(&question.volume) {
         writeln!(
