@@ -21,8 +21,8 @@ check: setup ## formatting, lints, unit and integration tests that need no clust
 	@# More threads than cores: the tests wait for processes more than they work.
 	$(CARGO) test --locked --lib --bins $(TESTS) -- --test-threads=10
 
-test-limit: setup ## the limit, the plan's arithmetic, the load test's ramp: measured with nothing beside them
-	$(CARGO) test --locked $(TESTS) -- --ignored --test-threads=1 --nocapture --skip e2e:: limit:: plan:: loadtest::
+test-limit: setup ## the limit and its shares, the plan's arithmetic, the load test's ramp: measured with nothing beside them
+	$(CARGO) test --locked $(TESTS) -- --ignored --test-threads=1 --nocapture --skip e2e:: limit:: shares:: plan:: loadtest::
 
 test-soak: setup ## every fault at once, and memory, for a minute or two
 	$(CARGO) test --locked $(TESTS) -- --ignored --test-threads=1 --nocapture --skip e2e:: soak:: memory::
