@@ -63,7 +63,7 @@ pub(super) fn delete(person: &str) -> Result<Operation, Invalid> {
 pub(super) fn add_device(person: &str, body: &[u8]) -> Result<Operation, Invalid> {
     let person = named(person)?;
     let (token, device) = validation::device(object(body)?.remove("device"), "id")?;
-    validation::required(&device, "platform")?;
+    validation::platform(&device)?;
     Ok(Operation::AddDevice {
         person,
         token,
@@ -145,9 +145,9 @@ pub(super) fn form(body: &[u8]) -> Result<Operation, Invalid> {
     };
     let named = ["id", "email"]
         .into_iter()
-        .find_map(|kind| Identity::listed(kind, attributes.get(kind)?));
-    let person = named.ok_or_else(|| {
-        let message = "data must contain an identifier: id or email";
+        .filter_map(|kind| Identity::listed(kind, attributes.get(kind)?));
+    let [person] = <[Identity; 1]>::try_from(named.collect::<Vec<_>>()).map_err(|_| {
+        let message = "data must contain one identifier: id or email";
         Invalid::new("required", "data", message)
     })?;
     validation::attributes(&attributes, Api::V1)?;
@@ -248,6 +248,10 @@ mod tests {
             (field(device(b"{}")), "device"),
             (field(device(br#"{"device": {"platform": "ios"}}"#)), "id"),
             (field(device(br#"{"device": {"id": "t"}}"#)), "platform"),
+            (
+                field(device(br#"{"device": {"id": "t", "platform": "tv"}}"#)),
+                "platform",
+            ),
             (field(merge(br#"{"primary": {"id": "u"}}"#)), "secondary"),
             (field(merge(br#"{"primary": {"id": 5}}"#)), "primary.id"),
             (field(segment(1, true, None, b"{}")), "ids"),
@@ -259,6 +263,10 @@ mod tests {
             ),
             (field(form(b"{}")), "data"),
             (field(form(br#"{"data": {"plan": "x"}}"#)), "data"),
+            (
+                field(form(br#"{"data": {"id": "u", "email": "u@x.io"}}"#)),
+                "data",
+            ),
             (field(report(b"[]")), "body"),
             (field(unsubscribe(b"[]")), "body"),
             (field(track_anonymous(b"{}")), "name"),

@@ -142,7 +142,7 @@ fn of_object(action: &str, fields: &Map<String, Value>) -> Result<Operation, Inv
 
 fn add_device(person: Identity, mut fields: Map<String, Value>) -> Result<Operation, Invalid> {
     let (token, device) = validation::device(fields.remove("device"), "token")?;
-    validation::required(&device, "platform")?;
+    validation::platform(&device)?;
     Ok(Operation::AddDevice {
         person,
         token,
@@ -307,6 +307,10 @@ mod tests {
             ),
             (
                 json!({"type": "person", "identifiers": u, "action": "add_device", "device": {"token": "t"}}),
+                "platform",
+            ),
+            (
+                json!({"type": "person", "identifiers": u, "action": "add_device", "device": {"token": "t", "platform": "iOS"}}),
                 "platform",
             ),
             (

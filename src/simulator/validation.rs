@@ -94,6 +94,15 @@ pub(super) fn device(
     Ok((token, device))
 }
 
+/// What a device is, of which there are two.
+pub(super) fn platform(device: &Map<String, Value>) -> Result<(), Invalid> {
+    if ["ios", "android"].contains(&required(device, "platform")?) {
+        return Ok(());
+    }
+    let message = "platform must be one of ios, android";
+    Err(Invalid::new("invalid", "platform", message))
+}
+
 /// The attributes of an identify.
 pub(super) fn attributes(attributes: &Map<String, Value>, api: Api) -> Result<(), Invalid> {
     if attributes.len() > ATTRIBUTES {

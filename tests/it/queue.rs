@@ -7,6 +7,7 @@ use cio_operator::queue::names::QueueKeys;
 use cio_operator::queue::source::RedisSource;
 use serde_json::{Value, json};
 
+use crate::interop::peer::Peer;
 use crate::support::node;
 use crate::support::redis::{RedisServer, free_port};
 
@@ -41,6 +42,17 @@ async fn counts_equal_bullmqs_own_in_every_state_of_both_majors_paused_or_not() 
             json!(ours.oldest_waiting_timestamp_ms),
             "{case}"
         );
+        let mut python = Peer::start_on("python", &server.url(), &queue).await;
+        let counts = python.call("queue.getJobCounts", json!([])).await;
+        for (state, count) in counts.as_object().unwrap() {
+            assert_eq!(
+                count,
+                &by_state(&ours, state),
+                "{state} of Python's, {case}"
+            );
+        }
+        let is_paused = python.call("queue.isPaused", json!([])).await;
+        assert_eq!(is_paused, json!(ours.is_paused), "Python's, {case}");
         // 5 waiting, 2 prioritized, 3 due, 2 active; nothing but the active ones while paused.
         assert_eq!(
             depth(&ours),

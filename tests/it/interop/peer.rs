@@ -25,12 +25,17 @@ pub(crate) struct Peer {
 impl Peer {
     /// `bullmq5`, `bullmq6` or `python`.
     pub(crate) async fn start(package: &str, redis_url: &str) -> Self {
+        Self::start_on(package, redis_url, QUEUE).await
+    }
+
+    /// Likewise, on another queue than the tests' own.
+    pub(crate) async fn start_on(package: &str, redis_url: &str, queue: &str) -> Self {
         let mut command = match package {
             "python" => python().await,
             _ => node(package).await,
         };
         command
-            .arg(QUEUE)
+            .arg(queue)
             .env("REDIS_URL", redis_url)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
