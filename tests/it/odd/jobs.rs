@@ -321,8 +321,21 @@ fn vec_of(one: impl Strategy<Value = String>) -> impl Strategy<Value = Vec<Strin
     proptest::collection::vec(one, 0..5)
 }
 
+/// What has the form of a job's data, with anything in its places.
+fn any_of_the_form() -> impl Strategy<Value = String> {
+    let user = prop_oneof![3 => Just("\"u\"".to_owned()), 1 => any_json()];
+    let event = (any_json(), any_json())
+        .prop_map(|(name, data)| format!(r#"{{"name":{name},"data":{data}}}"#));
+    let named = any_json().prop_map(|data| format!(r#"{{"name":"odd","data":{data}}}"#));
+    let data = prop_oneof![event, named, any_json()];
+    (user, data, any_json()).prop_map(|(user, data, at)| {
+        format!(r#"{{"userId":{user},"data":{data},"enqueuedAt":{at}}}"#)
+    })
+}
+
 fn any_bytes() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
+        4 => any_of_the_form().prop_map(String::into_bytes),
         4 => any_json().prop_map(String::into_bytes),
         2 => proptest::collection::vec(any::<u8>(), 0..200),
         2 => select(bad_data()),

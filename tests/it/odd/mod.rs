@@ -29,6 +29,9 @@ const GOOD: usize = 20;
 /// Far longer than it takes: whoever needs this long is stuck.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How a worker delivers: each holds jobs in its own way.
+const MODES: [&str; 2] = ["batch", "single"];
+
 /// A worker with short locks, and what it works on.
 struct Bench {
     redis: MultiplexedConnection,
@@ -40,7 +43,7 @@ struct Bench {
 }
 
 impl Bench {
-    async fn start() -> Self {
+    async fn start(mode: &str) -> Self {
         let server = RedisServer::start();
         let client = redis::Client::open(server.url()).expect("a client");
         let redis = client
@@ -56,6 +59,7 @@ impl Bench {
             ("CUSTOMERIO_SITE_ID", "site"),
             ("CUSTOMERIO_TRACK_API_KEY", "key"),
             ("CUSTOMERIO_TRACK_URL", simulator.url.as_str()),
+            ("CIO_DELIVERY_MODE", mode),
             ("CIO_METRICS_PORT", "0"),
             ("CIO_LOCK_DURATION_MS", "1000"),
             ("CIO_STALLED_INTERVAL_MS", "300"),
@@ -232,21 +236,27 @@ async fn an_unreadable_parent_is_no_reason_to_lose_a_job() {
 
 /// These jobs end as they should, and then it goes on as if nothing had been.
 async fn by_hand_and_on(jobs: &[Odd]) {
-    let mut bench = Bench::start().await;
-    let outcome = bench.round(jobs).await;
-    let good = [Odd::plain(
-        "track",
-        br#"{"userId":"u","data":{"name":"n"}}"#,
-    )];
-    let after = bench.round(&good).await;
-    assert_eq!(outcome.map_err(|error| println!("{error}")), Ok(()));
-    assert_eq!(after, Ok(()));
+    for mode in MODES {
+        let mut bench = Bench::start(mode).await;
+        let outcome = bench.round(jobs).await;
+        let good = [Odd::plain(
+            "track",
+            br#"{"userId":"u","data":{"name":"n"}}"#,
+        )];
+        let after = bench.round(&good).await;
+        assert_eq!(outcome.map_err(|error| println!("{mode}: {error}")), Ok(()));
+        assert_eq!(after, Ok(()), "{mode}");
+    }
 }
 
 #[test]
 fn jobs_of_any_bytes_end_with_a_reason_and_stop_nobody() {
+    MODES.into_iter().for_each(any_bytes_by);
+}
+
+fn any_bytes_by(mode: &str) {
     let runtime = Runtime::new().expect("a runtime");
-    let mut bench = runtime.block_on(Bench::start());
+    let mut bench = runtime.block_on(Bench::start(mode));
     // No search for a smaller case: what is said names the job.
     let config = Config {
         cases: ROUNDS,
@@ -262,5 +272,5 @@ fn jobs_of_any_bytes_end_with_a_reason_and_stop_nobody() {
             TestCaseError::fail("see above")
         })
     });
-    assert!(outcome.is_ok(), "a job was not where it belongs");
+    assert!(outcome.is_ok(), "{mode}: a job was not where it belongs");
 }
