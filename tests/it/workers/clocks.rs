@@ -128,6 +128,5 @@ async fn spread_by_one_limit(fleet: &Fleet) {
         let took = judged[judged.len() - 1] - judged[0];
         assert!(took >= 1_700_000, "{} requests in {took} us", judged.len());
     }
-    let granted: u64 = fleet.limit("granted").await;
-    assert!(granted > 0);
+    assert!(fleet.limit::<u64>("granted").await.is_some());
 }

@@ -85,11 +85,12 @@ impl Fleet {
         accepted
     }
 
-    /// A field of the workspace's limit; it is the only limit there is.
-    async fn limit<T: redis::FromRedisValue>(&self, field: &str) -> T {
+    /// A field of the workspace's limit, once it is there; it is the only limit there is.
+    async fn limit<T: redis::FromRedisValue>(&self, field: &str) -> Option<T> {
         let keys: Vec<String> = self.server.ask(&["KEYS", "cio:*:limit"]).await;
+        let key = keys.first()?;
         assert_eq!(keys, [limit_key(Region::Us, SITE)]);
-        self.server.ask(&["HGET", &keys[0], field]).await
+        self.server.ask(&["HGET", key, field]).await
     }
 
     /// Ends the workers, and looks that they end well.

@@ -100,7 +100,7 @@ async fn keeps_the_limit(fleet: &Fleet, begun: usize) {
     // Two limits would let them through in half of it; a tenth is for what arrives early or late.
     let least = (REQUESTS as u64 - 1) * 1_000_000 / RATE * 9 / 10;
     assert!(took >= least, "{REQUESTS} requests in {took} us");
-    let granted: u64 = fleet.limit("granted").await;
+    let granted: u64 = fleet.limit("granted").await.expect("turns");
     let requests = fleet.simulator.requests().await;
     assert!(granted > 0 && requests <= granted + REQUESTS as u64 / 10);
 }
