@@ -70,7 +70,12 @@ fn one(relationship: &Map<String, Value>, end: End) -> Result<(), Invalid> {
     end(relationship.get("identifiers"))?;
     match relationship.get("relationship_attributes") {
         None => Ok(()),
-        Some(Value::Object(attributes)) => validation::attributes(attributes, Api::V2),
+        Some(Value::Object(attributes)) => {
+            validation::attributes(attributes, Api::V2).map_err(|invalid| Invalid {
+                field: format!("relationship_{}", invalid.field),
+                ..invalid
+            })
+        }
         Some(_) => refuse(
             "relationship_attributes",
             "relationship_attributes must be a hash",
@@ -127,7 +132,7 @@ mod tests {
             (with(json!([])), Some("0.relationship_attributes")),
             (
                 with(json!({"role": "x".repeat(1001)})),
-                Some("0.attributes.role"),
+                Some("0.relationship_attributes.role"),
             ),
             (json!({}), Some("0.identifiers")),
             (
