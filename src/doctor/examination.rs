@@ -106,6 +106,7 @@ async fn in_cluster(client: &Client, request: Request, checks: &mut Vec<Check>) 
         Err(error) => checks.push(cluster::unknown("crd", &error.to_string())),
     }
     checks.extend(cluster::parts(facts.deployments.as_ref()));
+    checks.push(metrics_api::resource(facts.resource_metrics.as_ref()));
     let Some(name) = request.pipeline.clone() else {
         checks.extend(metrics_api::check(&metrics_api::Facts {
             services: facts.api_services.as_ref(),
@@ -135,7 +136,7 @@ async fn in_cluster(client: &Client, request: Request, checks: &mut Vec<Check>) 
     checks.push(pipeline::ready(found.pipeline()));
     checks.push(pipeline::hpa(hpa.as_ref(), found.pipeline()));
     let others = gather::cluster::on_another_redis(client, &namespace, found.pipeline()).await;
-    checks.push(limit::split(&others));
+    checks.push(limit::split(others));
     subject_of(&found, request, checks).await
 }
 

@@ -23,6 +23,15 @@ impl<T> Found<T> {
         }
     }
 
+    pub(super) fn map<U>(self, change: impl FnOnce(T) -> U) -> Found<U> {
+        match self {
+            Self::Yes(object) => Found::Yes(change(object)),
+            Self::No => Found::No,
+            Self::Forbidden => Found::Forbidden,
+            Self::Unknown(why) => Found::Unknown(why),
+        }
+    }
+
     pub(super) fn as_ref(&self) -> Found<&T> {
         match self {
             Self::Yes(object) => Found::Yes(object),

@@ -264,6 +264,8 @@ impl Iteration {
             from_send: sent.elapsed(),
             from_schedule: self.due.elapsed(),
             timed_out: matches!(answer, Err(TransportError::Timeout(_))),
+            sent: call.body.len(),
+            received: answer.as_ref().map_or(0, |it| it.body.len()),
         };
         let mut state = self.shared.lock();
         state.recorder.exchange(exchange);

@@ -30,6 +30,10 @@ pub struct Exchange {
     pub from_schedule: Duration,
     /// Whether it was given up at the time limit.
     pub timed_out: bool,
+    /// Bytes of the request's body.
+    pub sent: usize,
+    /// Bytes of the answer's body.
+    pub received: usize,
 }
 
 /// The numbers.
@@ -65,6 +69,12 @@ pub struct Recorder {
     pub track: Latencies,
     /// Of all requests, from send.
     pub all: Histogram,
+    /// Of those that were answered with 200, from send.
+    pub expected: Histogram,
+    /// Bytes of the requests' bodies.
+    pub sent: u64,
+    /// Bytes of the answers' bodies.
+    pub received: u64,
     /// Of whole iterations, with the pause.
     pub iterations: Histogram,
     /// Through the queue: of adding a job.
@@ -78,11 +88,15 @@ impl Recorder {
     /// out would make the slowest server look fast.
     pub fn exchange(&mut self, it: Exchange) {
         self.requests += 1;
+        self.sent += it.sent as u64;
+        self.received += it.received as u64;
         if let Some(status) = it.status {
             self.answered += 1;
             *self.statuses.entry(status).or_default() += 1;
         }
-        if it.status != Some(200) {
+        if it.status == Some(200) {
+            self.expected.record(it.from_send);
+        } else {
             self.failed(it.kind);
         }
         if it.status.is_some() || it.timed_out {

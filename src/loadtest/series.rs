@@ -281,6 +281,8 @@ mod tests {
                 from_send: Duration::from_millis(ms),
                 from_schedule: Duration::from_millis(nth * ms),
                 timed_out: false,
+                sent: 0,
+                received: 0,
             });
         }
     }

@@ -61,12 +61,10 @@ pub fn text(it: &Recorder, judged: &[Judged], elapsed: Duration) -> String {
         );
     }
     section(&mut out, "TOTAL RESULTS");
-    line(
-        &mut out,
-        "checks_succeeded",
-        &(it.requests - it.errors).to_string(),
-    );
-    line(&mut out, "checks_failed", &it.errors.to_string());
+    line(&mut out, "checks_total", &rated(it.requests, seconds));
+    let passed = it.requests - it.errors;
+    line(&mut out, "checks_succeeded", &part(passed, it.requests));
+    line(&mut out, "checks_failed", &part(it.errors, it.requests));
     let track_errors = it.errors - it.identify_errors;
     for (name, failed) in [
         ("identify 200", it.identify_errors),
@@ -88,7 +86,13 @@ pub fn text(it: &Recorder, judged: &[Judged], elapsed: Duration) -> String {
     trend(&mut out, "iteration_duration", &it.iterations);
     line(&mut out, "iterations", &rated(it.completed, seconds));
     line(&mut out, "dropped_iterations", &it.dropped.to_string());
+    line(&mut out, "vus", &it.users_when_due.to_string());
     line(&mut out, "vus_max", &it.allocated.to_string());
+    if it.enqueue.count() == 0 {
+        section(&mut out, "NETWORK (bodies alone)");
+        line(&mut out, "data_received", &bytes(it.received, seconds));
+        line(&mut out, "data_sent", &bytes(it.sent, seconds));
+    }
     out
 }
 
@@ -97,11 +101,13 @@ fn requests(out: &mut String, it: &Recorder, seconds: f64) {
     trend(out, "cio_identify_latency", &it.identify.from_send);
     trend(out, "cio_track_latency", &it.track.from_send);
     trend(out, "http_req_duration", &it.all);
+    trend(out, "  { expected_response:true }", &it.expected);
     section(out, "LATENCY from schedule");
     let (identify, track) = (&it.identify.from_schedule, &it.track.from_schedule);
     trend(out, "cio_identify_latency_from_schedule", identify);
     trend(out, "cio_track_latency_from_schedule", track);
     section(out, "HTTP");
+    line(out, "http_req_failed", &part(it.errors, it.requests));
     line(out, "http_reqs", &rated(it.requests, seconds));
     line(out, "cio_errors", &it.errors.to_string());
     let throttled = percent(it.throttled(), it.requests);
@@ -149,6 +155,27 @@ fn rated(count: u64, seconds: f64) -> String {
     format!("{count} {:.2}/s", count as f64 / seconds)
 }
 
+/// As k6 writes a rate.
+fn part(part: u64, whole: u64) -> String {
+    format!("{:.2}% {part} out of {whole}", percent(part, whole))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts are below 2^53")]
+fn bytes(count: u64, seconds: f64) -> String {
+    let rate = count as f64 / seconds;
+    format!("{} {}/s", scaled(count as f64), scaled(rate))
+}
+
+/// Bytes in the largest unit that leaves something before the point.
+fn scaled(bytes: f64) -> String {
+    match bytes {
+        ..1e3 => format!("{bytes:.0} B"),
+        ..1e6 => format!("{:.1} kB", bytes / 1e3),
+        ..1e9 => format!("{:.1} MB", bytes / 1e6),
+        _ => format!("{:.1} GB", bytes / 1e9),
+    }
+}
+
 /// `part` of `whole` in percent; 0 of nothing.
 #[expect(clippy::cast_precision_loss, reason = "counts are below 2^53")]
 pub fn percent(part: u64, whole: u64) -> f64 {
@@ -158,6 +185,8 @@ pub fn percent(part: u64, whole: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::delivery::operation::Kind;
+    use crate::loadtest::recorder::Exchange;
 
     #[test]
     fn a_run_that_sent_nothing_or_too_little_is_no_pass() {
@@ -191,5 +220,48 @@ mod tests {
             advice.contains("--max-users 100 --pre-allocated-users 50"),
             "{advice}"
         );
+    }
+
+    #[test]
+    fn the_summary_has_the_lines_that_k6s_readers_look_for() {
+        let mut it = Recorder::default();
+        for (status, ms) in [(200, 20), (200, 30), (200, 40), (500, 900)] {
+            it.exchange(Exchange {
+                kind: Kind::Track,
+                status: Some(status),
+                from_send: Duration::from_millis(ms),
+                from_schedule: Duration::from_millis(ms),
+                timed_out: false,
+                sent: 300,
+                received: 2,
+            });
+        }
+        let text = text(&it, &[], Duration::from_secs(2));
+        let value = |name: &str| {
+            let named = |line: &&str| line.trim_start().starts_with(&format!("{name}."));
+            let line = text.lines().find(named);
+            let line = line.unwrap_or_else(|| panic!("{name}: {text}"));
+            line.split_once(": ").unwrap().1.to_owned()
+        };
+        for (name, expected) in [
+            ("checks_total", "4 2.00/s"),
+            ("checks_succeeded", "75.00% 3 out of 4"),
+            ("checks_failed", "25.00% 1 out of 4"),
+            ("http_req_failed", "25.00% 1 out of 4"),
+            ("http_reqs", "4 2.00/s"),
+            ("data_sent", "1.2 kB 600 B/s"),
+            ("data_received", "8 B 4 B/s"),
+        ] {
+            assert_eq!(value(name), expected, "{name}");
+        }
+        let slowest = |line: String| {
+            let max = line.split_once("max=").unwrap().1;
+            max.split_once("ms").unwrap().0.parse::<f64>().unwrap()
+        };
+        assert!(slowest(value("http_req_duration")) >= 900.0);
+        let expected = text
+            .lines()
+            .find(|it| it.contains("expected_response:true"));
+        assert!(slowest(expected.unwrap().to_owned()) < 50.0, "{text}");
     }
 }

@@ -69,6 +69,27 @@ async fn a_workspace_that_refuses_or_is_elsewhere_gets_no_load_at_all() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn without_a_pre_flight_another_region_is_refused_and_a_silent_workspace_is_loaded() {
+    let load = ["--no-preflight", "--rate", "20", "--duration", "1s"];
+    let begin = ["loadtest", "--cleanup-rate", "2000"];
+    let elsewhere = Scene::start(&["--region", "eu"]).await;
+    let (code, log) = process::run(&[&begin[..], &load].concat(), &elsewhere.variables());
+    assert_eq!(code, Some(2), "{log}");
+    assert!(log.contains("set CUSTOMERIO_REGION=eu"), "{log}");
+    assert_eq!(elsewhere.numbers().await["requests"], 1);
+
+    let fault = r#"{"match": {"path_prefix": "/api/v1/accounts"}, "status": 404}"#;
+    let silent = Scene::start(&["--fault", fault]).await;
+    let (code, log) = process::run(&[&begin[..], &load].concat(), &silent.variables());
+    assert_eq!(code, Some(0), "{log}");
+    assert!(
+        log.contains("note: GET /api/v1/accounts/region: 404"),
+        "{log}"
+    );
+    assert_eq!(silent.numbers().await["events"], 20);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_tenth_that_is_not_clean_is_all_that_is_sent() {
     let fault = r#"{"match": {"method": "PUT"}, "status": 429}"#;
     let scene = Scene::start(&["--fault", fault]).await;

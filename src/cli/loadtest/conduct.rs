@@ -21,7 +21,7 @@ use crate::loadtest::schedule::Schedule;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Conduct")]
 pub(super) struct Conduct {
-    /// Begin at once: neither ask the workspace where it is, nor send a tenth of the load first.
+    /// Begin at once, without sending a tenth of the load first.
     #[arg(long)]
     no_preflight: bool,
 
@@ -46,15 +46,19 @@ impl Conduct {
         self.adapt
     }
 
-    /// Where the workspace is, unless it is not to be asked.
+    /// Where the workspace is. One that does not say so is loaded only where nobody wants a pre-flight: it may be no
+    /// Customer.io.
     pub(super) async fn place(&self, workspace: &Workspace) -> Result<Option<Place>, CommandError> {
-        if self.no_preflight {
-            return Ok(None);
-        }
         let client = TrackClient::fixed(&workspace.endpoint, workspace.credentials.clone(), 1)
             .context("make an HTTP client")?;
-        let place = preflight::place(&client, workspace.region).await;
-        place.map(Some).map_err(command_error)
+        match preflight::place(&client, workspace.region).await {
+            Ok(place) => Ok(Some(place)),
+            Err(error @ PreflightError::AskRegion { .. }) if self.no_preflight => {
+                eprintln!("note: {error}");
+                Ok(None)
+            }
+            Err(error) => Err(command_error(error)),
+        }
     }
 
     /// The pre-flight, then the test, each of whose seconds `watch` sees too.

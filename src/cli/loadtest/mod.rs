@@ -260,7 +260,10 @@ fn announce(profile: &Profile, workspace: &Workspace, place: Option<&Place>, run
         workspace.credentials.site_id(),
         workspace.endpoint.as_str(),
         place.map_or_else(
-            || format!("region {} (not asked)", workspace.region.as_str()),
+            || format!(
+                "region {} (as set; the workspace did not say)",
+                workspace.region.as_str()
+            ),
             ToString::to_string
         ),
         planned * 2,

@@ -2,9 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::cluster::{not_allowed, unknown};
 use crate::doctor::check::Check;
+use crate::doctor::found::Found;
 
 const NAME: &str = "rate-limit";
+const SPLIT: &str = "rate-limit-redis";
 
 /// From the hash that the limit is kept in (delivery/limiter/limit.lua): `m:<worker>` is
 /// `<rate>:<until, in µs>`.
@@ -36,15 +39,21 @@ pub(in crate::doctor) fn shared(fields: &BTreeMap<String, String>, now_ms: u64) 
 }
 
 /// Pipelines of one workspace whose queues are on another Redis.
-pub(in crate::doctor) fn split(elsewhere: &[String]) -> Check {
+pub(in crate::doctor) fn split(elsewhere: Found<Vec<String>>) -> Check {
+    let elsewhere = match elsewhere {
+        Found::Yes(elsewhere) => elsewhere,
+        Found::Forbidden => return not_allowed(SPLIT, "ciopipelines"),
+        Found::No => return unknown(SPLIT, "there is no list of pipelines"),
+        Found::Unknown(why) => return unknown(SPLIT, &why),
+    };
     if elsewhere.is_empty() {
         return Check::pass(
-            "rate-limit-redis",
+            SPLIT,
             "no pipeline beside it has the same credentials and another Redis",
         );
     }
     Check::warning(
-        "rate-limit-redis",
+        SPLIT,
         format!(
             "pipeline(s) {} have the same credentials and another Redis: each Redis has a limit of its own, and together they exceed it",
             elsewhere.join(", ")

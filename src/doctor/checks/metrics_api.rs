@@ -8,6 +8,8 @@ use crate::doctor::check::Check;
 use crate::doctor::found::Found;
 
 const NAME: &str = "metrics-api";
+const RESOURCE: &str = "resource-metrics";
+const METRICS_SERVER: &str = "kubectl apply -f https://github.com/kubernetes-sigs/metrics-server/releases/latest/download/components.yaml";
 
 /// What the check needs.
 #[derive(Debug)]
@@ -36,6 +38,34 @@ pub(in crate::doctor) fn check(facts: &Facts<'_>) -> Vec<Check> {
         .into_iter()
         .map(|service| one(facts, service))
         .collect()
+}
+
+/// Whether anybody serves CPU figures: without them the HPA adds pods for the queue and removes none.
+pub(in crate::doctor) fn resource(found: Found<&APIService>) -> Check {
+    let service = match found {
+        Found::Yes(service) => service,
+        Found::No => {
+            let finding =
+                "nobody serves metrics.k8s.io: without CPU figures the HPA removes no pod";
+            return Check::warning(RESOURCE, finding, METRICS_SERVER);
+        }
+        Found::Forbidden => return not_allowed(RESOURCE, "apiservices"),
+        Found::Unknown(why) => return unknown(RESOURCE, &why),
+    };
+    let owner = owner(service);
+    match unavailable(service) {
+        None => Check::pass(RESOURCE, format!("CPU figures are served by {owner}")),
+        Some(why) => {
+            let name = service.metadata.name.as_deref().unwrap_or_default();
+            Check::warning(
+                RESOURCE,
+                format!(
+                    "{name} of {owner} does not answer: {why}; without CPU figures the HPA removes no pod"
+                ),
+                format!("kubectl describe apiservice {name}"),
+            )
+        }
+    }
 }
 
 /// Those that the pipeline's HPA asks. Without a pipeline those that one could: somebody else's external
@@ -175,6 +205,21 @@ mod tests {
             "status": {"conditions": [condition]},
         }))
         .unwrap()
+    }
+
+    #[test]
+    fn cpu_figures_are_served_or_it_is_said_what_lacks() {
+        let service = |available| service("metrics.k8s.io", "kube-system", available);
+        for (found, verdict, words) in [
+            (Found::Yes(service("True")), Pass, "kube-system/adapter"),
+            (Found::Yes(service("False")), Warning, "no endpoints"),
+            (Found::No, Warning, "removes no pod"),
+            (Found::Forbidden, Warning, "may not read"),
+        ] {
+            let check = resource(found.as_ref());
+            assert_eq!(check.verdict, verdict, "{check:?}");
+            assert!(check.finding.contains(words), "{words}: {check:?}");
+        }
     }
 
     #[test]

@@ -27,6 +27,7 @@ const API_SERVICES: [&str; 3] = [
     "v1beta2.custom.metrics.k8s.io",
     "v1beta1.external.metrics.k8s.io",
 ];
+const RESOURCE_METRICS: &str = "v1beta1.metrics.k8s.io";
 /// Verb, group, resource, and whether it is in the pipeline's namespace alone.
 const RIGHTS: [(&str, &str, &str, bool); 6] = [
     ("get", "cio.dev", "ciopipelines", true),
@@ -47,6 +48,8 @@ const RIGHTS: [(&str, &str, &str, bool); 6] = [
 pub(in crate::doctor) struct Cluster {
     pub(in crate::doctor) crd: Found<CustomResourceDefinition>,
     pub(in crate::doctor) api_services: Found<Vec<APIService>>,
+    /// What serves CPU figures.
+    pub(in crate::doctor) resource_metrics: Found<APIService>,
     /// The Services of our adapters, as `namespace/name`.
     pub(in crate::doctor) adapters: Vec<String>,
     pub(in crate::doctor) deployments: Found<Vec<Deployment>>,
@@ -69,6 +72,7 @@ pub(in crate::doctor) async fn read(client: &Client, namespace: &str) -> Cluster
         crd: get(&Api::all(client.clone()), "ciopipelines.cio.dev").await,
         adapters: adapters(client, &api_services).await,
         api_services,
+        resource_metrics: get(&Api::all(client.clone()), RESOURCE_METRICS).await,
         deployments: list(&Api::all(client.clone()), OURS).await,
         rights: rights(client, namespace).await,
     }
@@ -89,11 +93,9 @@ pub(in crate::doctor) async fn on_another_redis(
     client: &Client,
     namespace: &str,
     pipeline: &CioPipeline,
-) -> Vec<String> {
+) -> Found<Vec<String>> {
     let api = Api::<CioPipeline>::namespaced(client.clone(), namespace);
-    let Found::Yes(all) = list(&api, "").await else {
-        return Vec::new();
-    };
+    let all = list(&api, "").await;
     let workspace = |it: &CioPipeline| it.spec.workspace.credentials_secret_ref.clone();
     let redis = |it: &CioPipeline| {
         let redis = &it.spec.queue.redis;
@@ -101,10 +103,13 @@ pub(in crate::doctor) async fn on_another_redis(
     };
     let other =
         |it: &&CioPipeline| workspace(it) == workspace(pipeline) && redis(it) != redis(pipeline);
-    all.iter()
-        .filter(other)
-        .map(ResourceExt::name_any)
-        .collect()
+    let names = |all: Vec<CioPipeline>| {
+        all.iter()
+            .filter(other)
+            .map(ResourceExt::name_any)
+            .collect()
+    };
+    all.map(names)
 }
 
 async fn api_services(client: &Client) -> Found<Vec<APIService>> {

@@ -94,6 +94,8 @@ fn iteration(numbers: &mut Recorder, ms: u64, status: u16) {
             from_send: Duration::from_millis(ms),
             from_schedule: Duration::from_millis(nth * ms),
             timed_out: false,
+            sent: 0,
+            received: 0,
         });
     }
 }

@@ -17,6 +17,7 @@ const DEPLOYMENTS: &str = "/apis/apps/v1/deployments";
 const SERVICES: &str = "/api/v1/services";
 const API_SERVICE: &str =
     "/apis/apiregistration.k8s.io/v1/apiservices/v1beta2.custom.metrics.k8s.io";
+const CPU_SERVICE: &str = "/apis/apiregistration.k8s.io/v1/apiservices/v1beta1.metrics.k8s.io";
 
 /// A cluster in which everything is well, with the pipeline shop/events.
 fn healthy(redis_url: &str, endpoint: &str) -> Answers {
@@ -33,6 +34,11 @@ fn healthy(redis_url: &str, endpoint: &str) -> Answers {
         "spec": {"group": "custom.metrics.k8s.io", "groupPriorityMinimum": 100, "versionPriority": 200, "service": {"namespace": "cio-system", "name": "cio-adapter"}},
         "status": {"conditions": [{"type": "Available", "status": "True", "reason": "Passed"}]},
     });
+    let cpu_service = json!({
+        "metadata": {"name": "v1beta1.metrics.k8s.io"},
+        "spec": {"group": "metrics.k8s.io", "groupPriorityMinimum": 100, "versionPriority": 100, "service": {"namespace": "kube-system", "name": "metrics-server"}},
+        "status": {"conditions": [{"type": "Available", "status": "True", "reason": "Passed"}]},
+    });
     let condition = |kind: &str, status: &str| json!({"type": kind, "status": status, "reason": "R", "message": "m"});
     let hpa = json!({"metadata": {"name": "events-worker"}, "spec": {"maxReplicas": 20, "scaleTargetRef": {"kind": "Deployment", "name": "events-worker"}},
         "status": {"currentReplicas": 2, "desiredReplicas": 2, "conditions": [condition("AbleToScale", "True"), condition("ScalingActive", "True")]}});
@@ -45,6 +51,7 @@ fn healthy(redis_url: &str, endpoint: &str) -> Answers {
         ),
         (CRD, serde_json::to_value(crd).expect("JSON")),
         (API_SERVICE, api_service),
+        (CPU_SERVICE, cpu_service),
         (
             DEPLOYMENTS,
             list("DeploymentList", json!([part("operator"), part("adapter")])),
@@ -125,6 +132,7 @@ async fn a_healthy_pipeline_passes_with_the_address_and_credentials_of_its_secre
         ("operator", "pass"),
         ("adapter", "pass"),
         ("metrics-api", "pass"),
+        ("resource-metrics", "pass"),
         ("pipeline", "pass"),
         ("hpa", "pass"),
         ("redis-secret", "pass"),
@@ -162,6 +170,20 @@ async fn each_thing_that_is_wrong_is_found_with_what_mends_it() {
             "metrics-api",
             "failure",
             "metricsApi.mode=adapter",
+        ),
+        (
+            CPU_SERVICE,
+            json!(404),
+            "resource-metrics",
+            "warning",
+            "metrics-server",
+        ),
+        (
+            PIPELINES,
+            json!(403),
+            "rate-limit-redis",
+            "warning",
+            "can-i get ciopipelines",
         ),
         (
             DEPLOYMENTS,
