@@ -111,6 +111,9 @@ fn adapters_that_end_one_after_the_other_fail_no_question() {
     let stage = Stage::new("adapters", &[]);
     stage.pipeline("  workspace: {endpoint: 'http://simulator'}\n");
     stage.wait_ready();
+    stage.wait("the metric", SOON, || {
+        stage.condition("MetricsAvailable").0 == "True"
+    });
     let _alone = support::adapter_alone();
     let deployment = "deployment/cio-cio-operator-adapter";
     let system = |arguments: &[&str]| run("kubectl", &[&["-n", SYSTEM], arguments].concat());

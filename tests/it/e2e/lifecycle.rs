@@ -7,14 +7,21 @@ use std::time::Duration;
 use super::support::{Ends, SOON, Stage};
 
 const SPEC: &str = "  workspace: {endpoint: 'http://simulator'}\n";
+/// 20 requests a second: the jobs last for longer than the pods are replaced.
+const LOAD: &str = "  workspace: {endpoint: 'http://simulator', rateLimit: {requestsPerSecond: 20}}
+  delivery: {mode: Single}
+  autoscaling: {minReplicas: 2, maxReplicas: 2}
+";
+const JOBS: u32 = 1200;
 
 #[test]
 #[ignore = "needs a cluster: make test-e2e"]
-fn a_changed_concurrency_rolls_the_pods_and_never_has_too_few() {
+fn a_changed_concurrency_rolls_the_pods_under_load_and_never_has_too_few() {
     let stage = Stage::new("rollout", &[]);
-    stage.pipeline(SPEC);
+    stage.pipeline(LOAD);
     stage.wait_ready();
     stage.wait("2 ready pods", SOON, || ready_pods(&stage) == 2);
+    stage.produce(JOBS);
     let rolled = AtomicBool::new(false);
     let fewest = scope(|scope| {
         let watcher = scope.spawn(|| {
@@ -26,7 +33,7 @@ fn a_changed_concurrency_rolls_the_pods_and_never_has_too_few() {
         });
         // Also when the wait fails: the scope ends only with the watcher.
         let ends = Ends(&rolled);
-        stage.pipeline(&format!("{SPEC}  worker: {{concurrency: 3}}\n"));
+        stage.pipeline(&format!("{LOAD}  worker: {{concurrency: 3}}\n"));
         stage.wait("every pod has the new concurrency", SOON, || {
             let pods = stage.pods();
             pods.len() == 2
@@ -43,6 +50,10 @@ fn a_changed_concurrency_rolls_the_pods_and_never_has_too_few() {
         pipeline["status"]["observedGeneration"] == pipeline["metadata"]["generation"]
             && stage.condition("Ready").0 == "True"
     });
+    stage.wait("every job is delivered", SOON, || {
+        stage.finished("completed") == u64::from(JOBS)
+    });
+    assert_eq!(stage.finished("failed"), 0);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What each part may do, as the API server itself sees it.
 
+use serde_json::Value;
+
 use super::support::{Stage, run, try_run};
 
 const SYSTEM: &str = "cio-system";
@@ -21,6 +23,12 @@ fn rights(account: &str, namespace: &str) -> Vec<String> {
     rights.retain(|right| !everybody.contains(right));
     rights.sort();
     rights
+}
+
+/// The rights in the list that are an account's.
+fn rights_of<'a>(rights: &'a [(String, Vec<String>)], account: &str) -> &'a [String] {
+    let of = |(name, _): &&(String, Vec<String>)| account.ends_with(&format!(":{name}"));
+    &rights.iter().find(of).expect("it was asked about").1
 }
 
 fn account(namespace: &str, name: &str) -> String {
@@ -60,6 +68,29 @@ fn each_account_may_do_this_and_no_more() {
     insta::with_settings!({prepend_module_to_snapshot => false}, {
         insta::assert_yaml_snapshot!("rights", rights);
     });
+    // Where the chart is, and where the cluster says whom an API server believes.
+    let lease = "leases.coordination.k8s.io";
+    let own = [
+        format!("{lease} [] [] [create]"),
+        format!("{lease} [] [cio-cio-operator-operator] [get update]"),
+        "secrets [] [cio-cio-operator-adapter-serving] [get update]".to_owned(),
+    ];
+    let authorities =
+        ["configmaps [] [extension-apiserver-authentication] [get list watch]".to_owned()];
+    let none: &[String] = &[];
+    for (account, namespace, more) in [
+        (&accounts[0], SYSTEM, &own[..]),
+        (&accounts[0], "kube-system", none),
+        (&accounts[1], SYSTEM, none),
+        (&accounts[1], "kube-system", &authorities[..]),
+        (&accounts[2], SYSTEM, none),
+        (&accounts[2], "kube-system", none),
+    ] {
+        let everywhere = rights_of(&rights, account);
+        let mut found = self::rights(account, namespace);
+        found.retain(|right| !everywhere.contains(right));
+        assert_eq!(found, more, "{account} in {namespace}");
+    }
     let serving = "secrets/cio-cio-operator-adapter-serving";
     for verb in ["get", "update"] {
         assert!(may(&accounts[0], &[verb, serving, "-n", SYSTEM]), "{verb}");
@@ -99,24 +130,18 @@ fn everything_runs_where_the_restricted_standard_is_enforced() {
         let enforced = run("kubectl", &["get", "namespace", namespace, "-o", label]);
         assert_eq!(enforced, "restricted", "{namespace}");
         // What the standard does not ask for, and we give.
-        let writable = "jsonpath={range .items[*].spec.containers[*]}{.securityContext.readOnlyRootFilesystem} {end}";
-        let read_only = run(
+        let selector = "app.kubernetes.io/managed-by in (Helm, cio-operator)";
+        let text = run(
             "kubectl",
-            &[
-                "get",
-                "pods",
-                "-n",
-                namespace,
-                "-l",
-                "app.kubernetes.io/managed-by in (Helm, cio-operator)",
-                "-o",
-                writable,
-            ],
+            &["get", "pods", "-n", namespace, "-l", selector, "-o", "json"],
         );
-        assert!(
-            !read_only.trim().is_empty() && !read_only.contains("false"),
-            "{namespace}: {read_only}"
-        );
+        let list: Value = serde_json::from_str(&text).expect("JSON");
+        let pods = list["items"].as_array().expect("items");
+        assert!(!pods.is_empty(), "{namespace}");
+        for container in pods.iter().flat_map(containers) {
+            let read_only = &container["securityContext"]["readOnlyRootFilesystem"];
+            assert_eq!(read_only, true, "{namespace}: {}", container["name"]);
+        }
     }
     let violations = run(
         "kubectl",
@@ -129,6 +154,14 @@ fn everything_runs_where_the_restricted_standard_is_enforced() {
         ],
     );
     assert!(!violations.contains("violates PodSecurity"), "{violations}");
+}
+
+/// All of a pod's, also those that begin before the others.
+fn containers(pod: &Value) -> impl Iterator<Item = &Value> {
+    ["initContainers", "containers"]
+        .into_iter()
+        .filter_map(|kind| pod["spec"][kind].as_array())
+        .flatten()
 }
 
 #[test]

@@ -365,17 +365,15 @@ impl Stage {
         )
     }
 
-    /// Asks for the metric of `events` as the HPA does, through the API server, again and again.
+    /// Asks for the metric of `events` as the HPA does, through the API server, again and again. An
+    /// answer without a value is none: the HPA could do nothing with it.
     pub(super) fn ask_until(&self, done: &AtomicBool) -> Asked {
         let path = self.metric_path("v1beta2");
         let mut asked = Asked::default();
         while !done.load(Ordering::Relaxed) {
             let answer = try_run("kubectl", &["get", "--raw", &path], None);
             asked.count += 1;
-            if !answer.status.success() {
-                let error = String::from_utf8_lossy(&answer.stderr).into_owned();
-                asked.failed.push(error);
-            }
+            asked.failed.extend(no_values(&answer));
             sleep(Duration::from_millis(100));
         }
         asked
@@ -415,6 +413,16 @@ impl Drop for Stage {
             );
         }
     }
+}
+
+/// What an answer says that has no values.
+fn no_values(answer: &Output) -> Option<String> {
+    if !answer.status.success() {
+        return Some(String::from_utf8_lossy(&answer.stderr).into_owned());
+    }
+    let list: Value = serde_json::from_slice(&answer.stdout).unwrap_or_default();
+    let empty = list["items"].as_array().is_none_or(Vec::is_empty);
+    empty.then(|| String::from_utf8_lossy(&answer.stdout).into_owned())
 }
 
 /// The manifest of a pipeline on the stage's Redis and simulator; `spec` adds to it.
