@@ -5,6 +5,7 @@
 //! only hands on the chain that the handshake has verified.
 
 pub mod files;
+mod room;
 pub mod server;
 
 use std::sync::Arc;

@@ -14,14 +14,16 @@ use prometheus::{IntCounter, IntGauge};
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-/// Connections served at once; more wait in the kernel's backlog.
+use super::room::{Place, Room};
+
+/// Connections served at once. For one more an idle one is closed; where none is idle it waits.
 const CONNECTIONS: usize = 512;
 /// From connect to the end of the handshake.
 const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -30,7 +32,7 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 const IDLE: Duration = Duration::from_secs(90);
 /// Bytes of a request's head.
 const HEAD: usize = 32 * 1024;
-/// How long requests in flight may take after the stop.
+/// How long requests in flight may take once their connection is to end.
 const GRACE: Duration = Duration::from_secs(5);
 /// After a failed accept, as when file descriptors ran out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -67,22 +69,18 @@ pub async fn serve(
     metrics: ConnectionMetrics,
     stop: CancellationToken,
 ) {
-    let permits = Arc::new(Semaphore::new(CONNECTIONS));
+    let room = Room::new(CONNECTIONS);
     let tasks = TaskTracker::new();
-    while let Some(Some((stream, permit))) =
-        stop.run_until_cancelled(accept(&listener, &permits)).await
+    while let Some(Some((stream, place))) = stop.run_until_cancelled(accept(&listener, &room)).await
     {
-        let served = connection(
+        tasks.spawn(connection(
             stream,
+            place,
             config.clone(),
             router.clone(),
             metrics.clone(),
             stop.clone(),
-        );
-        tasks.spawn(async move {
-            served.await;
-            drop(permit);
-        });
+        ));
     }
     tasks.close();
     if tokio::time::timeout(GRACE, tasks.wait()).await.is_err() {
@@ -94,14 +92,11 @@ pub async fn serve(
 }
 
 /// The next connection, once there is room for it; none when the program is ending.
-async fn accept(
-    listener: &TcpListener,
-    permits: &Arc<Semaphore>,
-) -> Option<(TcpStream, OwnedSemaphorePermit)> {
-    let permit = Arc::clone(permits).acquire_owned().await.ok()?;
+async fn accept(listener: &TcpListener, room: &Arc<Room>) -> Option<(TcpStream, Place)> {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return Some((stream, permit)),
+            // Room is made for one that is there, and not before.
+            Ok((stream, _)) => return Some((stream, room.enter().await?)),
             Err(error) => {
                 tracing::warn!(error = %error, "cannot accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -112,6 +107,7 @@ async fn accept(
 
 async fn connection(
     stream: TcpStream,
+    place: Place,
     mut config: watch::Receiver<Arc<ServerConfig>>,
     router: Router,
     metrics: ConnectionMetrics,
@@ -119,8 +115,12 @@ async fn connection(
 ) {
     metrics.open.inc();
     let now = Arc::clone(&config.borrow_and_update());
-    match handshake(stream, now).await {
-        Ok(stream) => answer(stream, router, until_outdated(config, stop)).await,
+    let shaken = tokio::select! {
+        shaken = handshake(stream, now) => shaken,
+        () = place.needed() => Err(std::io::Error::other("another connection needs the room")),
+    };
+    match shaken {
+        Ok(stream) => answer(stream, place, router, until_outdated(config, stop)).await,
         Err(error) => {
             metrics.failed_handshakes.inc();
             tracing::debug!(error = %error, "TLS handshake failed");
@@ -145,11 +145,22 @@ async fn until_outdated(mut config: watch::Receiver<Arc<ServerConfig>>, stop: Ca
     }
 }
 
-async fn answer(stream: TlsStream<TcpStream>, router: Router, outdated: impl Future<Output = ()>) {
+async fn answer(
+    stream: TlsStream<TcpStream>,
+    place: Place,
+    router: Router,
+    outdated: impl Future<Output = ()>,
+) {
     let peer = PeerCertificates::of(&stream);
+    let place = Arc::new(place);
+    let asks = Arc::clone(&place);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer.clone());
-        router.clone().oneshot(request.map(Body::new))
+        let (router, place) = (router.clone(), Arc::clone(&asks));
+        async move {
+            let _busy = place.busy();
+            router.oneshot(request.map(Body::new)).await
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -159,9 +170,10 @@ async fn answer(stream: TlsStream<TcpStream>, router: Router, outdated: impl Fut
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = outdated => {
+        () = async { tokio::select! { () = outdated => {}, () = place.needed() => {} } } => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            // Half a request's head would hold it for longer than any answer takes.
+            tokio::time::timeout(GRACE, connection).await.unwrap_or(Ok(()))
         }
     };
     if let Err(error) = ended {
