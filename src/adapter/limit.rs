@@ -19,7 +19,7 @@ pub struct Limit {
     pub requests_per_second: f64,
     /// The part of them that was taken over the last seconds, 0 to 1.
     pub used_ratio: f64,
-    /// Whether a worker of the workspace has stopped sending.
+    /// Whether a worker of the pipeline has stopped sending.
     pub circuit_open: bool,
 }
 

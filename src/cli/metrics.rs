@@ -14,6 +14,7 @@ use crate::delivery::site_id::SiteId;
 use crate::metrics::{LimitSource, Sidecar, Timing};
 use crate::queue::connection::Redis;
 use crate::queue::counts::CountsReader;
+use crate::queue::names::QueueKeys;
 use crate::runtime::clock::Clock;
 use crate::runtime::{http_server, shutdown};
 use crate::worker::limit_store::RedisLimit;
@@ -91,7 +92,7 @@ impl Metrics {
         }
         let redis = Redis::new(source);
         Ok(Sidecar {
-            limit: self.limit(&redis),
+            limit: self.limit(&redis, &keys),
             reader: CountsReader::new(redis, keys),
             pipeline: self.queue.pipeline().to_owned(),
             queue: self.queue.queue.clone(),
@@ -105,7 +106,7 @@ impl Metrics {
 }
 
 impl Metrics {
-    fn limit(&self, redis: &Redis) -> Option<LimitSource> {
+    fn limit(&self, redis: &Redis, keys: &QueueKeys) -> Option<LimitSource> {
         let given = self.site_id.as_deref().map(str::trim);
         let given = given.filter(|site_id| !site_id.is_empty());
         let file = self.site_id_file.clone().map(SiteId::File);
@@ -114,6 +115,7 @@ impl Metrics {
             store: Arc::new(RedisLimit(redis.clone())),
             region: self.region,
             site_id,
+            whose: keys.base().to_owned(),
             requests_per_second: self.requests_per_second,
         })
     }

@@ -79,7 +79,7 @@ const USED: Definition = Definition {
 };
 const CIRCUIT: Definition = Definition {
     name: "cio_limit_circuit_open",
-    help: "Whether a worker of the workspace sends nothing because Customer.io takes nothing: 1 or 0.",
+    help: "Whether a worker of the queue sends nothing because Customer.io takes nothing: 1 or 0.",
     kind: MetricType::GAUGE,
     labels: PIPELINE,
 };

@@ -30,6 +30,8 @@ pub struct LimitSource {
     pub region: Region,
     /// The workspace.
     pub site_id: SiteId,
+    /// Whose circuit to show, as their workers announce it.
+    pub whose: String,
     /// What this pod's worker is set to, in requests/s, above 0.
     pub requests_per_second: u32,
 }
@@ -77,7 +79,8 @@ impl LimitFollower {
         let site_id = self.source.site_id.read().await;
         let site_id = site_id.map_err(|error| error.to_string())?;
         let key = limit_key(self.source.region, &site_id);
-        let reading = self.reader.read(self.source.store.as_ref(), &key).await?;
+        let store = self.source.store.as_ref();
+        let reading = self.reader.read(store, &key, &self.source.whose).await?;
         Ok(self
             .window
             .take(key, reading, self.source.requests_per_second))

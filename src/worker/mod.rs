@@ -91,10 +91,18 @@ pub async fn run(
     let halt = CancellationToken::new();
     let _halt_too = halt.clone().drop_guard();
     let breaker = Breaker::new(settings.hold, metrics.circuit.clone());
-    let engine = engine(&settings, &redis, metrics.clone(), &breaker, halt.clone()).await?;
+    let keys = QueueKeys::new(&settings.prefix, &settings.queue);
+    let engine = engine(
+        &settings,
+        &redis,
+        &keys,
+        metrics.clone(),
+        &breaker,
+        halt.clone(),
+    )
+    .await?;
     let metrics = (metrics, errors.clone());
     let consumer = consumer(&settings, &redis, engine, breaker, metrics, halt);
-    let keys = QueueKeys::new(&settings.prefix, &settings.queue);
     let keeper = Keeper {
         queue: settings.queue.clone(),
         locks: Locks::new(redis.clone(), keys.clone()),
@@ -121,6 +129,7 @@ pub async fn run(
 async fn engine(
     settings: &WorkerSettings,
     redis: &Redis,
+    keys: &QueueKeys,
     metrics: DeliveryMetrics,
     breaker: &Breaker,
     halt: CancellationToken,
@@ -133,6 +142,7 @@ async fn engine(
             store: Arc::clone(&store),
             region: delivery.region,
             credentials: credentials.clone(),
+            whose: keys.base().to_owned(),
         };
         let (halt, circumstance) = (halt.clone(), breaker.circumstance());
         tokio::spawn(async move { halt.run_until_cancelled(announcer.run(circumstance)).await });

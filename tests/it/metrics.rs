@@ -8,7 +8,8 @@ use std::time::Duration;
 use cio_operator::delivery::circuit::Circumstance;
 use cio_operator::delivery::client::Region;
 use cio_operator::delivery::credentials::Credentials;
-use cio_operator::delivery::limiter::{Announcer, LimitStore, Limiter};
+use cio_operator::delivery::limiter::usage::UsageReader;
+use cio_operator::delivery::limiter::{Announcer, LimitStore, Limiter, limit_key};
 use cio_operator::delivery::metrics::LimitMetrics;
 use cio_operator::delivery::site_id::SiteId;
 use cio_operator::metrics::report::DepthReport;
@@ -33,6 +34,8 @@ const QUEUE: &str = "cio-events";
 const DEPTH: &str = "cio_queue_depth{pipeline=\"events\",queue=\"cio-events\"}";
 const RATE: &str = "cio_limit_requests_per_second{pipeline=\"events\",queue=\"cio-events\"}";
 const USED: &str = "cio_limit_used_ratio{pipeline=\"events\",queue=\"cio-events\"}";
+/// As the workers of the sidecar's queue announce their circuit.
+const OURS: &str = "bull:cio-events:";
 const OPEN: &str = "cio_limit_circuit_open{pipeline=\"events\",queue=\"cio-events\"}";
 const ERRORS: &str = "cio_queue_scrape_errors_total{pipeline=\"events\",queue=\"cio-events\"}";
 const READ: &str = "cio_queue_read_timestamp_seconds{pipeline=\"events\",queue=\"cio-events\"}";
@@ -95,17 +98,36 @@ async fn the_workspaces_limit_is_shown_with_how_much_of_it_is_used_and_whether_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_sends_nothing_says_so_to_the_workspace_until_it_sends_again() {
+async fn a_worker_that_sends_nothing_says_so_to_its_own_pipeline_until_it_sends_again() {
     let server = RedisServer::start();
     let (store, address, _stop) = beside_our_worker(&server).await;
     let (circuit, circumstance) = watch::channel(Circumstance::Deliverable);
     let announcer = Announcer {
-        store,
+        store: Arc::clone(&store),
         region: Region::Us,
         credentials: credentials(),
+        whose: OURS.to_owned(),
+    };
+    // Another pipeline of the workspace, with a key that is refused.
+    let (their_circuit, their_circumstance) = watch::channel(Circumstance::Deliverable);
+    let theirs = Announcer {
+        store: Arc::clone(&announcer.store),
+        region: Region::Us,
+        credentials: credentials(),
+        whose: "bull:others:".to_owned(),
     };
     tokio::spawn(announcer.run(circumstance));
+    let their_word = tokio::spawn(theirs.run(their_circumstance));
+    their_circuit.send_replace(Circumstance::Down(Duration::from_secs(1)));
+    drop(their_circuit);
+    their_word.await.unwrap();
     shown(&address, "closed", |text| sample(text, OPEN) == Some(0.0)).await;
+    let reader = UsageReader::default();
+    let key = limit_key(Region::Us, "site");
+    let told = reader.read(store.as_ref(), &key, "bull:others:").await;
+    assert!(told.unwrap().circuit_open, "theirs was told");
+    let ours = reader.read(store.as_ref(), &key, OURS).await;
+    assert!(!ours.unwrap().circuit_open, "ours is no news");
     circuit.send_replace(Circumstance::Down(Duration::from_secs(1)));
     shown(&address, "open", |text| sample(text, OPEN) == Some(1.0)).await;
     circuit.send_replace(Circumstance::Probing);
@@ -256,6 +278,7 @@ async fn beside_our_worker(server: &RedisServer) -> (Arc<dyn LimitStore>, String
         store: Arc::clone(&store),
         region: Region::Us,
         site_id: SiteId::Fixed("site".to_owned()),
+        whose: OURS.to_owned(),
         requests_per_second: 80,
     };
     let (address, stop) = sidecar_with(&server.url(), Duration::from_secs(30), Some(limit)).await;

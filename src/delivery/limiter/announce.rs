@@ -1,4 +1,4 @@
-//! Telling a workspace that a worker has stopped sending, and that it sends again.
+//! Telling that a worker has stopped sending, and that it sends again.
 
 use std::fmt;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ fn news(now: Circumstance, told_open: bool) -> Option<News> {
     }
 }
 
-/// Tells the others of a workspace.
+/// Tells whoever follows the limit of a workspace.
 pub struct Announcer {
     /// Where the limit is kept.
     pub store: Arc<dyn LimitStore>,
@@ -40,6 +40,9 @@ pub struct Announcer {
     pub region: Region,
     /// They hold the site id.
     pub credentials: watch::Receiver<Arc<Credentials>>,
+    /// Whose circuit it is. Workers that deliver the same in the same way name the same; others of the
+    /// workspace share the limit alone.
+    pub whose: String,
 }
 
 impl Announcer {
@@ -67,7 +70,7 @@ impl Announcer {
         };
         let key = limit_key(self.region, self.credentials.borrow().site_id());
         let mut invocation = script.prepare_invoke();
-        invocation.key(key).arg(lasts);
+        invocation.key(key).arg(lasts).arg(&self.whose);
         self.store.run(&invocation).await.map(drop)
     }
 }
@@ -76,6 +79,7 @@ impl fmt::Debug for Announcer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Announcer")
             .field("region", &self.region)
+            .field("whose", &self.whose)
             .finish_non_exhaustive()
     }
 }

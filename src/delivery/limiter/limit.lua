@@ -10,7 +10,7 @@
 --                changed  when factor last changed
 --                hold     nothing before this moment
 --                granted  how many moments were ever taken (usage.lua reads it)
---                open     until when nothing is sent because Customer.io takes nothing (circuit.lua)
+--                open:<whose>  until when they send nothing because Customer.io takes nothing (circuit.lua)
 --                m:<id>   "<rate>:<until>": what a sharer is set to, and until when that counts
 -- ARGV     1 the sharer's id   2 its rate   3 how many moments it could use
 --          4 the last "next" it knows, 0 for none   5 how long an answer takes to get back to it

@@ -21,7 +21,7 @@ pub struct LimitReading {
     pub granted: u64,
     /// Whether Customer.io asked to wait, and all do.
     pub held: bool,
-    /// Whether a worker has stopped sending because Customer.io takes nothing.
+    /// Whether a worker of those asked about has stopped sending because Customer.io takes nothing.
     pub circuit_open: bool,
 }
 
@@ -51,14 +51,19 @@ impl Default for UsageReader {
 }
 
 impl UsageReader {
-    /// The limit at `key` (see [`super::limit_key`]) as it is now. A key that is not there is a
-    /// limit that nobody uses.
+    /// The limit at `key` (see [`super::limit_key`]) as it is now, with the circuit of `whose`
+    /// workers. A key that is not there is a limit that nobody uses.
     ///
     /// # Errors
     /// A sentence for the log, when Redis does not answer.
-    pub async fn read(&self, store: &dyn LimitStore, key: &str) -> Result<LimitReading, String> {
+    pub async fn read(
+        &self,
+        store: &dyn LimitStore,
+        key: &str,
+        whose: &str,
+    ) -> Result<LimitReading, String> {
         let mut invocation = self.script.prepare_invoke();
-        invocation.key(key);
+        invocation.key(key).arg(whose);
         let value = store.run(&invocation).await?;
         let row: Row = redis::from_redis_value(value).map_err(|error| error.to_string())?;
         Ok(interpret(row))
