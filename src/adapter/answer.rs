@@ -60,10 +60,16 @@ pub(super) async fn external_metric(sources: &Sources<'_>, asked: &ExternalMetri
         Some(Total {
             pipeline: pipeline.clone(),
             timestamp: known.reading.read_at,
-            value: total(known.reading.depth, known.counted.len(), known.most)?,
+            value: total(known.reading.depth, replicas(pods), known.most),
         })
     });
     join_all(totals).await.into_iter().flatten().collect()
+}
+
+/// How many pods the HPA divides a total by: also those that do not run yet. With fewer, a total that
+/// is held would ask for the others to be removed.
+fn replicas(pods: &[Arc<WorkerPod>]) -> usize {
+    pods.iter().filter(|pod| pod.is_replica).count()
 }
 
 async fn of_pipeline(

@@ -29,12 +29,12 @@ pub(super) struct Total {
     pub(super) value: String,
 }
 
-/// The whole `depth`, as a quantity: the HPA divides it by itself. `most` jobs a pod at most, where given.
-/// None where there are no pods.
-pub(super) fn total(depth: u64, pods: usize, most: Option<u64>) -> Option<String> {
-    let pods = u64::try_from(pods).ok().filter(|pods| *pods > 0)?;
-    let most = most.map_or(u64::MAX, |jobs| jobs.saturating_mul(pods));
-    Some(depth.min(most).to_string())
+/// The whole `depth`, as a quantity: the HPA divides it by itself, by its `replicas`. `most` jobs for
+/// each of them at most, where given.
+pub(super) fn total(depth: u64, replicas: usize, most: Option<u64>) -> String {
+    let replicas = u64::try_from(replicas).unwrap_or(u64::MAX);
+    let most = most.map_or(u64::MAX, |jobs| jobs.saturating_mul(replicas));
+    depth.min(most).to_string()
 }
 
 /// What each of `pods` has of `depth` jobs, as a quantity in thousandths, rounded down: rounded
@@ -99,15 +99,13 @@ mod tests {
     #[test]
     fn a_total_is_the_depth_and_held_it_asks_for_no_further_pod() {
         for (depth, pods, most, expected) in [
-            (2000, 4, None, Some("2000")),
-            (0, 1, None, Some("0")),
-            (4000, 2, Some(500), Some("1000")),
-            (999, 2, Some(500), Some("999")),
-            (u64::MAX, 3, Some(u64::MAX), Some("18446744073709551615")),
-            (5, 0, None, None),
+            (2000, 4, None, "2000"),
+            (0, 1, None, "0"),
+            (4000, 2, Some(500), "1000"),
+            (999, 2, Some(500), "999"),
+            (u64::MAX, 3, Some(u64::MAX), "18446744073709551615"),
         ] {
-            let found = total(depth, pods, most);
-            assert_eq!(found.as_deref(), expected, "{depth} over {pods}");
+            assert_eq!(total(depth, pods, most), expected, "{depth} over {pods}");
         }
     }
 

@@ -261,7 +261,7 @@ pub enum WhenSaturated {
     /// It follows the backlog.
     #[default]
     Scale,
-    /// It does not grow. Needs `metricSource: Pods` and this chart's adapter.
+    /// It does not grow. Needs this chart's adapter.
     Hold,
 }
 

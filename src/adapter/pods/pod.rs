@@ -27,6 +27,8 @@ pub(in crate::adapter) struct WorkerPod {
     pub(in crate::adapter) labels: BTreeMap<String, String>,
     /// Running and not terminating: the HPA counts it, so it has a share.
     pub(in crate::adapter) counts: bool,
+    /// Neither terminating nor over: one of the Deployment's `status.replicas`, also before it runs.
+    pub(in crate::adapter) is_replica: bool,
     /// Where its sidecar can be asked: it is ready, the pod is not terminating, and a
     /// `ReplicaSet` made it.
     pub(in crate::adapter) sidecar: Option<SocketAddr>,
@@ -42,6 +44,7 @@ pub(super) fn trim(pod: &Pod) -> Option<(String, WorkerPod)> {
         pipeline: labels.get(PIPELINE_LABEL)?.clone(),
         labels,
         counts: is_running(pod) && !is_terminating(pod),
+        is_replica: !is_over(pod) && !is_terminating(pod),
         sidecar: sidecar(pod),
         created: created(pod),
     };
@@ -49,11 +52,15 @@ pub(super) fn trim(pod: &Pod) -> Option<(String, WorkerPod)> {
 }
 
 fn is_running(pod: &Pod) -> bool {
-    let phase = pod
-        .status
-        .as_ref()
-        .and_then(|status| status.phase.as_deref());
-    phase == Some("Running")
+    phase(pod) == Some("Running")
+}
+
+fn is_over(pod: &Pod) -> bool {
+    matches!(phase(pod), Some("Succeeded" | "Failed"))
+}
+
+fn phase(pod: &Pod) -> Option<&str> {
+    pod.status.as_ref()?.phase.as_deref()
 }
 
 fn is_terminating(pod: &Pod) -> bool {
