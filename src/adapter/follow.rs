@@ -12,6 +12,9 @@ use tokio::sync::watch::Sender;
 
 /// Objects in one page of a list: it bounds what is in memory untrimmed.
 const PAGE: u32 = 200;
+/// Seconds after which the API server ends a watch, and it is taken up again where it was: one over
+/// a connection that was lost in silence is noticed 5 s later, and pods are known that late at most.
+const WATCH: u32 = 20;
 
 /// One watch of several over the same kind, each over one namespace or over all.
 pub(super) struct Follower {
@@ -44,7 +47,8 @@ impl Follower {
             None => Api::all(client),
             Some(namespace) => Api::namespaced(client, namespace),
         };
-        let events = watcher(api, config.page_size(PAGE)).default_backoff();
+        let config = config.page_size(PAGE).timeout(WATCH);
+        let events = watcher(api, config).default_backoff();
         let mut events = std::pin::pin!(events);
         let mut listed_once = false;
         while let Some(event) = events.next().await {
@@ -61,5 +65,57 @@ impl Follower {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::{Request, Response, Uri};
+    use k8s_openapi::api::core::v1::Pod;
+    use kube::client::Body;
+    use serde_json::json;
+    use tokio::sync::{mpsc, watch};
+
+    use super::*;
+
+    /// Lists nothing, then tells the address of the watch and is silent for ever.
+    fn silent_server(watches: mpsc::UnboundedSender<Uri>) -> Client {
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let watches = watches.clone();
+            async move {
+                let query = request.uri().query().unwrap_or_default();
+                if query.contains("watch=true") {
+                    watches.send(request.uri().clone()).unwrap();
+                    std::future::pending::<()>().await;
+                }
+                let list = json!({"metadata": {"resourceVersion": "7"}, "items": []});
+                let body = Body::from(serde_json::to_vec(&list).unwrap());
+                Ok::<_, kube::Error>(Response::new(body))
+            }
+        });
+        Client::new(service, "default")
+    }
+
+    #[tokio::test]
+    async fn a_watch_is_taken_up_again_before_pods_are_half_a_minute_old() {
+        let (sender, mut watches) = mpsc::unbounded_channel();
+        let (missing, _listed) = watch::channel(1);
+        let follower = Follower {
+            what: "pods",
+            namespace: None,
+            missing,
+            errors: IntCounter::new("errors", "errors").unwrap(),
+        };
+        let client = silent_server(sender);
+        let listed = |event: Event<Pod>| matches!(event, Event::InitDone);
+        let uri = tokio::select! {
+            () = follower.run::<Pod>(client, watcher::Config::default(), listed) => None,
+            uri = watches.recv() => uri,
+        };
+        let uri = uri.unwrap();
+        let mut parameters = uri.query().unwrap_or_default().split('&');
+        let seconds = parameters.find_map(|it| it.strip_prefix("timeoutSeconds="));
+        let seconds: u32 = seconds.unwrap().parse().unwrap();
+        assert!(seconds < 30, "{uri}");
     }
 }
