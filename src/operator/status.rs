@@ -86,7 +86,8 @@ pub(super) enum News {
     None,
     /// Numbers, and words with numbers in them: pods come and go, or the queue became empty, or is
     /// no longer, or doubled or halved. Also that the HPA has begun to act, as every HPA does
-    /// some seconds after it was made.
+    /// some seconds after it was made, and `RateLimited`: with a thousand queues in motion at the
+    /// edge of their limit it turns somewhere at every moment.
     Numbers,
     /// Anything else: a condition, another generation.
     Picture,
@@ -116,11 +117,13 @@ pub(super) fn worth_writing(before: &CioPipelineStatus, after: &CioPipelineStatu
     }
 }
 
-/// The status without numbers, and without the words that have some in them.
+/// The status without numbers, without the words that have some in them, and without what turns
+/// with the numbers.
 fn picture(status: &CioPipelineStatus) -> CioPipelineStatus {
     let conditions = status
         .conditions
         .iter()
+        .filter(|it| it.type_ != conditions::RATE_LIMITED)
         .filter(|it| it.type_ != conditions::SCALING_ACTIVE || it.status == "False");
     let conditions = conditions.map(|condition| Condition {
         message: String::new(),
@@ -292,12 +295,12 @@ mod tests {
             (
                 &limited,
                 with("RateLimited", "True", "LimitLowered", "50 of 50"),
-                News::Picture,
+                News::Numbers,
             ),
             (
                 &limited,
                 with("RateLimited", "False", "LimitNotReached", ""),
-                News::Picture,
+                News::Numbers,
             ),
         ] {
             assert_eq!(worth_writing(before, &after), expected, "{after:?}");
