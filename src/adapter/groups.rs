@@ -66,12 +66,6 @@ impl Served {
         self.groups().find(|group| group.name == name)
     }
 
-    /// Their names, for a sentence.
-    pub(super) fn names(&self) -> String {
-        let names: Vec<_> = self.groups().map(|group| group.name).collect();
-        names.join(" and ")
-    }
-
     /// The names of their `APIService` objects.
     pub fn api_services(&self) -> impl Iterator<Item = String> {
         self.groups().flat_map(Group::api_services)
@@ -84,7 +78,8 @@ impl Group {
         self.versions.iter().copied().find(|known| *known == name)
     }
 
-    fn api_services(&self) -> impl Iterator<Item = String> {
+    /// The names of its `APIService` objects.
+    pub(super) fn api_services(&self) -> impl Iterator<Item = String> {
         let group = self.name;
         self.versions
             .iter()
@@ -116,6 +111,5 @@ mod tests {
         let served = Served::new(&[MetricsApi::External]);
         assert_eq!(served.named(CUSTOM_METRICS.name), None);
         assert_eq!(served.named(EXTERNAL_METRICS.name), Some(&EXTERNAL_METRICS));
-        assert_eq!(served.names(), "external.metrics.k8s.io");
     }
 }

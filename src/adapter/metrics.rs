@@ -108,12 +108,12 @@ impl AdapterMetrics {
                 "cio_adapter_watch_errors_total",
                 "Interruptions of a watch; each is retried.",
                 "watch",
-                &["authentication", "pods"],
+                &["authentication", "pipelines", "pods"],
             )?,
             serving: gauge(
                 registry,
                 "cio_adapter_serving",
-                "1 while metrics are answered, 0 while not ready or not the owner of its APIServices.",
+                "1 while every group is answered, 0 while not ready or while an APIService is somebody else's.",
             )?,
             certificate_expiry: gauge(
                 registry,
@@ -168,7 +168,7 @@ impl AdapterMetrics {
         self.watch_errors.with_label_values(&[watch])
     }
 
-    /// Whether metrics are answered.
+    /// Whether every group is answered.
     pub(super) fn serving(&self, serving: bool) {
         self.serving.set(serving.into());
     }

@@ -1,12 +1,14 @@
 //! Whether the API server sends our groups' requests to us, or to somebody else.
 //!
-//! A cluster has one server per group. When it is another one, ours answers nothing and says
-//! whose the group is: a person has to decide.
+//! A cluster has one server per group. Where it is another one, ours answers nothing for that group
+//! and says whose it is: a person has to decide.
+
+use std::collections::BTreeMap;
 
 use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
 use kube::{Api, Client};
 
-use super::groups::Served;
+use super::groups::{EXTERNAL_METRICS, Group, Served};
 
 /// A Service by its names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,30 +19,44 @@ pub struct ServiceName {
     pub name: String,
 }
 
-/// The first of our `APIService` objects that points at somebody else, as a sentence with what to
-/// do; none when they are ours. One that does not exist yet routes nothing to anybody, and counts
-/// as ours: the chart may create it after this pod.
-pub(super) async fn foreign_owner(
+/// The groups that are somebody else's, by name: each with a sentence that says whose and what to do.
+pub type Foreign = BTreeMap<&'static str, String>;
+
+/// Those of `served` of which an `APIService` points at somebody else. One that does not exist yet
+/// routes nothing to anybody, and counts as ours: the chart may create it after this pod.
+pub(super) async fn foreign_groups(
     client: &Client,
     us: &ServiceName,
     served: &Served,
-) -> Result<Option<String>, kube::Error> {
+) -> Result<Foreign, kube::Error> {
     let api: Api<APIService> = Api::all(client.clone());
-    for name in served.api_services() {
-        let Some(found) = api.get_opt(&name).await? else {
-            tracing::debug!(k8s.apiservice = name, "not created yet");
-            continue;
-        };
-        if let Some(owner) = foreign(&found, us) {
-            return Ok(Some(format!(
-                "APIService {name} belongs to {owner}, not to Service {}/{}: this adapter answers \
-                 nothing; remove the other one, or install with metricsApi.mode=prometheus-adapter or none, and \
-                 metricsApi.external=false",
-                us.namespace, us.name
-            )));
+    let mut owners = Foreign::new();
+    for group in served.groups() {
+        for name in group.api_services() {
+            let Some(found) = api.get_opt(&name).await? else {
+                tracing::debug!(k8s.apiservice = name, "not created yet");
+                continue;
+            };
+            if let Some(owner) = foreign(&found, us) {
+                owners.insert(group.name, sentence(&name, &owner, us, group));
+                break;
+            }
         }
     }
-    Ok(None)
+    Ok(owners)
+}
+
+fn sentence(api_service: &str, owner: &str, us: &ServiceName, group: &Group) -> String {
+    let values = if group == &EXTERNAL_METRICS {
+        "metricsApi.external=false"
+    } else {
+        "metricsApi.mode=prometheus-adapter or none"
+    };
+    format!(
+        "APIService {api_service} belongs to {owner}, not to Service {}/{}: this adapter answers \
+         nothing for {}; remove the other one, or install with {values}",
+        us.namespace, us.name, group.name
+    )
 }
 
 /// Whether an `APIService` points at us.

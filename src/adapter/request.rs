@@ -16,6 +16,13 @@ pub(super) enum Page {
     Alive,
     /// `/readyz`: it can answer for its metrics.
     Ready,
+    /// What only known callers are told.
+    Api(ApiPage),
+}
+
+/// What a request to the API asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum ApiPage {
     /// `/apis`: the groups.
     Groups,
     /// `/apis/GROUP`.
@@ -26,6 +33,18 @@ pub(super) enum Page {
     PodMetric(PodMetric),
     /// A metric in `external.metrics.k8s.io`.
     ExternalMetric(ExternalMetric),
+}
+
+impl ApiPage {
+    /// The one group that it is about.
+    pub(super) fn group(&self) -> Option<&'static Group> {
+        match self {
+            Self::Groups => None,
+            Self::Group(group) | Self::Resources(group, _) => Some(group),
+            Self::PodMetric(_) => Some(&CUSTOM_METRICS),
+            Self::ExternalMetric(_) => Some(&EXTERNAL_METRICS),
+        }
+    }
 }
 
 /// A question for an external `cio_queue_depth`.
@@ -88,32 +107,38 @@ pub(super) fn parse(method: &Method, uri: &Uri, served: &Served) -> Result<Page,
     match segments[..] {
         ["healthz" | "livez"] => Ok(Page::Alive),
         ["readyz"] => Ok(Page::Ready),
-        ["apis"] => Ok(Page::Groups),
-        ["apis", group] => Ok(Page::Group(find(served, group, uri)?)),
-        ["apis", group, version, ref rest @ ..] => {
-            let group = find(served, group, uri)?;
-            let version = group.version(version).ok_or_else(|| no_page(uri))?;
-            if rest.is_empty() {
-                return Ok(Page::Resources(group, version));
-            }
-            metric(group, version, rest, uri)
-        }
+        ["apis", ref path @ ..] => api_page(path, uri, served).map(Page::Api),
         _ => Err(no_page(uri)),
     }
 }
 
-fn metric(group: &Group, version: &str, rest: &[&str], uri: &Uri) -> Result<Page, Refusal> {
+fn api_page(path: &[&str], uri: &Uri, served: &Served) -> Result<ApiPage, Refusal> {
+    match path {
+        [] => Ok(ApiPage::Groups),
+        [group] => Ok(ApiPage::Group(find(served, group, uri)?)),
+        [group, version, rest @ ..] => {
+            let group = find(served, group, uri)?;
+            let version = group.version(version).ok_or_else(|| no_page(uri))?;
+            if rest.is_empty() {
+                return Ok(ApiPage::Resources(group, version));
+            }
+            metric(group, version, rest, uri)
+        }
+    }
+}
+
+fn metric(group: &Group, version: &str, rest: &[&str], uri: &Uri) -> Result<ApiPage, Refusal> {
     match rest {
         ["namespaces", namespace, METRIC] if group == &EXTERNAL_METRICS => {
             let query = query(uri)?;
-            Ok(Page::ExternalMetric(ExternalMetric {
+            Ok(ApiPage::ExternalMetric(ExternalMetric {
                 namespace: (*namespace).to_owned(),
                 metric: selector("labelSelector", &query.label_selector)?,
             }))
         }
         ["namespaces", _, metric] if group == &EXTERNAL_METRICS => Err(no_metric(metric)),
         ["namespaces", namespace, "pods", pods, METRIC] if group == &CUSTOM_METRICS => {
-            pod_metric(version, namespace, pods, uri).map(Page::PodMetric)
+            pod_metric(version, namespace, pods, uri).map(ApiPage::PodMetric)
         }
         ["namespaces", _, _, _, metric] if group == &CUSTOM_METRICS => Err(no_metric(metric)),
         ["namespaces", _, "metrics", metric] if group == &CUSTOM_METRICS => Err(no_metric(metric)),
@@ -199,12 +224,15 @@ mod tests {
             ("/healthz", Page::Alive),
             ("/livez", Page::Alive),
             ("/readyz", Page::Ready),
-            ("/apis", Page::Groups),
-            ("/apis/", Page::Groups),
-            ("/apis/custom.metrics.k8s.io", Page::Group(&CUSTOM_METRICS)),
+            ("/apis", Page::Api(ApiPage::Groups)),
+            ("/apis/", Page::Api(ApiPage::Groups)),
+            (
+                "/apis/custom.metrics.k8s.io",
+                Page::Api(ApiPage::Group(&CUSTOM_METRICS)),
+            ),
             (
                 "/apis/custom.metrics.k8s.io/v1beta1?timeout=32s",
-                Page::Resources(&CUSTOM_METRICS, "v1beta1"),
+                Page::Api(ApiPage::Resources(&CUSTOM_METRICS, "v1beta1")),
             ),
         ] {
             assert_eq!(get(path), Ok(expected), "{path}");
@@ -222,7 +250,11 @@ mod tests {
                 target: Target::Selected(Selector::parse("app=x,cio.dev/pipeline=events").unwrap()),
                 metric: Selector::default(),
             };
-            assert_eq!(asked, Ok(Page::PodMetric(expected)), "{every}");
+            assert_eq!(
+                asked,
+                Ok(Page::Api(ApiPage::PodMetric(expected))),
+                "{every}"
+            );
         }
     }
 
@@ -235,7 +267,7 @@ mod tests {
             target: Target::Named("a-1".to_owned()),
             metric: Selector::default(),
         };
-        assert_eq!(get(path), Ok(Page::PodMetric(expected)));
+        assert_eq!(get(path), Ok(Page::Api(ApiPage::PodMetric(expected))));
     }
 
     #[test]
@@ -248,7 +280,8 @@ mod tests {
             metric: Selector::parse("pipeline=events").unwrap(),
         };
         let both = [MetricsApi::Custom, MetricsApi::External];
-        assert_eq!(get_from(&both, &path), Ok(Page::ExternalMetric(expected)));
+        let expected = Page::Api(ApiPage::ExternalMetric(expected));
+        assert_eq!(get_from(&both, &path), Ok(expected));
         for (apis, path, code) in [
             (&both[..1], path, 404),
             (&both[1..], format!("{PODS}/*/cio_queue_depth"), 404),

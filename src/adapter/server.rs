@@ -17,13 +17,13 @@ use super::auth::review::{Access, Reviewer};
 use super::auth::trust::Trust;
 use super::documents;
 use super::gate::Gate;
-use super::groups::{CUSTOM_METRICS, EXTERNAL_METRICS, METRIC, Served};
+use super::groups::{CUSTOM_METRICS, EXTERNAL_METRICS, Group, METRIC, Served};
 use super::hold::Holds;
 use super::metrics::AdapterMetrics;
 use super::pods::PodStore;
 use super::readings::Readings;
 use super::refusal::Refusal;
-use super::request::{self, CustomVersion, ExternalMetric, Page, PodMetric, Target};
+use super::request::{self, ApiPage, CustomVersion, ExternalMetric, Page, PodMetric, Target};
 use crate::runtime::clock::Clock;
 use crate::runtime::http_client::HttpClient;
 use crate::runtime::tls::server::PeerCertificates;
@@ -118,26 +118,26 @@ impl Server {
         peer: &PeerCertificates,
         headers: &HeaderMap,
     ) -> Result<Response, Refusal> {
-        match page {
+        let page = match page {
             Ok(Page::Alive) => return Ok("ok\n".into_response()),
             Ok(Page::Ready) => return Ok(self.ready()),
-            _ => {}
-        }
-        self.open()?;
+            Ok(Page::Api(page)) => Ok(page),
+            Err(refusal) => Err(refusal),
+        };
+        self.open(page.as_ref().ok().and_then(ApiPage::group))?;
         let caller = self.gatekeeper.identify(peer, headers).await?;
         let document = match page? {
-            Page::Alive | Page::Ready => return Ok(self.ready()),
             // Discovery says nothing that this program's documentation does not say: who is known
             // may read it.
-            Page::Groups => documents::group_list(&self.served),
-            Page::Group(group) => documents::group(group),
-            Page::Resources(group, version) => documents::resource_list(group, version),
-            Page::PodMetric(asked) => {
+            ApiPage::Groups => documents::group_list(&self.served),
+            ApiPage::Group(group) => documents::group(group),
+            ApiPage::Resources(group, version) => documents::resource_list(group, version),
+            ApiPage::PodMetric(asked) => {
                 self.gatekeeper.authorize(caller, access(&asked)).await?;
                 let items = answer::pod_metric(&self.sources(), &asked).await?;
                 documents::metric_value_list(asked.version, &items)
             }
-            Page::ExternalMetric(asked) => {
+            ApiPage::ExternalMetric(asked) => {
                 let access = external_access(&asked);
                 self.gatekeeper.authorize(caller, access).await?;
                 let totals = answer::external_metric(&self.sources(), &asked).await;
@@ -156,7 +156,7 @@ impl Server {
     }
 
     fn ready(&self) -> Response {
-        match self.open() {
+        match self.open(None) {
             Ok(()) => "ok\n".into_response(),
             Err(refusal) => {
                 (StatusCode::SERVICE_UNAVAILABLE, format!("{refusal}\n")).into_response()
@@ -164,11 +164,12 @@ impl Server {
         }
     }
 
-    fn open(&self) -> Result<(), Refusal> {
-        match &*self.gate.borrow() {
-            Gate::Open => Ok(()),
-            Gate::Starting => Err(Refusal::Unavailable("starting".to_owned())),
-            Gate::Closed(why) => Err(Refusal::Unavailable(why.clone())),
+    /// Whether questions about `group` are answered; without one, any at all.
+    fn open(&self, group: Option<&Group>) -> Result<(), Refusal> {
+        let gate = self.gate.borrow();
+        match group {
+            Some(group) => gate.admits(group),
+            None => gate.admits_any(&self.served),
         }
     }
 }

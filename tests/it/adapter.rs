@@ -251,7 +251,7 @@ impl Bench {
             ["serving", "front-proxy-ca", "kubernetes"].map(Authority::new);
         let (certificate_sender, certificate) = watch::channel(serving_authority.serving());
         let (trust_sender, trust) = watch::channel(trust(&front_proxy, &clients));
-        let (gate_sender, gate) = watch::channel(Gate::Open);
+        let (gate_sender, gate) = watch::channel(Gate::Open(BTreeMap::new()));
         let holds = Arc::new(Holds::default());
         let (pods, verdicts) = (Arc::new(PodStore::default()), Arc::new(verdicts));
         let reviewer: Arc<dyn Reviewer> = Arc::<Verdicts>::clone(&verdicts);
@@ -395,9 +395,10 @@ fn values(document: &Value) -> Vec<(&str, &str)> {
         .collect()
 }
 
+const EXTERNAL: &str = "/apis/external.metrics.k8s.io/v1beta1/namespaces/shop/cio_queue_depth";
+
 #[tokio::test]
 async fn the_external_metric_is_the_whole_queue_of_the_pipelines_that_are_asked_for() {
-    const EXTERNAL: &str = "/apis/external.metrics.k8s.io/v1beta1/namespaces/shop/cio_queue_depth";
     let bench = Bench::new().await;
     let sidecar = Sidecar::with_depth("2001").await;
     for name in ["a", "b"] {
@@ -506,6 +507,15 @@ async fn a_pipeline_that_holds_is_never_told_to_grow_while_more_pods_could_do_no
         }
         let (_, document) = bench.ask_as_hpa().await;
         assert_eq!(values(&document), [("a", share), ("b", share)], "{what}");
+        // The HPA divides a total by all its pods, also by one that does not run yet.
+        for (name, phase) in [("c", "Pending"), ("d", "Failed")] {
+            bench.pods.apply(&pod(name, phase, sidecar.address));
+        }
+        let headers = [("x-remote-user", HPA)];
+        let path = format!("{EXTERNAL}?labelSelector=pipeline%3Devents");
+        let (_, document) = bench.get(Some(bench.proxy()), &path, &headers).await;
+        let held = if share == "300" { "900" } else { depth };
+        assert_eq!(document["items"][0]["value"], held, "{what}: {document}");
     }
 }
 
@@ -725,17 +735,29 @@ async fn authorities_rotate_without_a_restart() {
 }
 
 #[tokio::test]
-async fn health_is_public_and_a_closed_gate_says_why_to_everybody() {
+async fn health_is_public_and_a_group_of_somebody_elses_is_closed_alone() {
     let bench = Bench::new().await;
     for path in ["/healthz", "/livez", "/readyz"] {
         assert_eq!(bench.get(None, path, &[]).await.0, 200, "{path}");
     }
     let why = "APIService v1beta2.custom.metrics.k8s.io belongs to Service monitoring/other";
-    bench.gate.send_replace(Gate::Closed(why.to_owned()));
-    assert_eq!(bench.get(None, "/healthz", &[]).await.0, 200);
-    assert_eq!(bench.get(None, "/readyz", &[]).await.0, 503);
+    let (custom, external) = ("custom.metrics.k8s.io", "external.metrics.k8s.io");
+    let mut foreign = BTreeMap::from([(custom, why.to_owned())]);
+    bench.gate.send_replace(Gate::Open(foreign.clone()));
     let (code, document) = bench.ask_as_hpa().await;
     assert_eq!((code, &document["message"]), (503, &json!(why)));
+    let user = [("x-remote-user", HPA)];
+    let resources = "/apis/external.metrics.k8s.io/v1beta1";
+    let (code, _) = bench.get(Some(bench.proxy()), resources, &user).await;
+    assert_eq!(code, 200, "the other group is ours");
+    assert_eq!(bench.get(None, "/readyz", &[]).await.0, 200);
+
+    foreign.insert(external, why.to_owned());
+    bench.gate.send_replace(Gate::Open(foreign));
+    let (code, _) = bench.get(Some(bench.proxy()), resources, &user).await;
+    assert_eq!(code, 503);
+    assert_eq!(bench.get(None, "/healthz", &[]).await.0, 200);
+    assert_eq!(bench.get(None, "/readyz", &[]).await.0, 503);
 }
 
 #[tokio::test]
