@@ -7,6 +7,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt};
 
 use crate::api::{CioPipeline, CioPipelineSpec, NAME_MAX, TAKEN_MESSAGE, Variable};
+use crate::queue::address::RedisAddress;
+use crate::queue::names::{Prefix, QueueKeys, QueueName};
 
 /// What the operator itself brings to every pipeline.
 #[derive(Debug, Clone)]
@@ -86,6 +88,7 @@ pub fn validate(pipeline: &CioPipeline, settings: &Settings) -> Result<Validated
             return Err(Refusal::InvalidSpec(message.to_owned()));
         }
     }
+    queue(spec).map_err(Refusal::InvalidSpec)?;
     Ok(Validated {
         name,
         namespace: pipeline.namespace().unwrap_or_default(),
@@ -95,10 +98,9 @@ pub fn validate(pipeline: &CioPipeline, settings: &Settings) -> Result<Validated
     })
 }
 
-fn rules(name: &str, spec: &CioPipelineSpec) -> [(bool, &'static str); 13] {
+fn rules(name: &str, spec: &CioPipelineSpec) -> [(bool, &'static str); 10] {
     let redis = &spec.queue.redis;
     let url = redis.url.as_deref();
-    let cluster = url.is_some_and(|url| url.contains("-cluster://"));
     let endpoint = spec.workspace.endpoint.as_deref();
     [
         (
@@ -107,11 +109,6 @@ fn rules(name: &str, spec: &CioPipelineSpec) -> [(bool, &'static str); 13] {
         ),
         (name.is_empty(), "metadata.name must be given"),
         (
-            spec.queue.name.is_empty() || spec.queue.name.contains(':'),
-            "spec.queue.name must be given and must not contain a colon: BullMQ refuses it; write \
-             for example cio-events instead of cio:events",
-        ),
-        (
             url.is_some() == redis.url_secret_ref.is_some(),
             "give exactly one of spec.queue.redis.url and spec.queue.redis.urlSecretRef",
         ),
@@ -119,11 +116,6 @@ fn rules(name: &str, spec: &CioPipelineSpec) -> [(bool, &'static str); 13] {
             url.is_some_and(|url| url.contains('@')),
             "spec.queue.redis.url must not contain a user or password: put the whole address into \
              a Secret and name it in spec.queue.redis.urlSecretRef",
-        ),
-        (
-            url.is_some_and(|url| !known_scheme(url)),
-            "spec.queue.redis.url must start with redis://, rediss://, redis-sentinel:// or \
-             redis-cluster://",
         ),
         (
             endpoint.is_some_and(|url| !url.starts_with("http://") && !url.starts_with("https://")),
@@ -136,11 +128,6 @@ fn rules(name: &str, spec: &CioPipelineSpec) -> [(bool, &'static str); 13] {
         (
             spec.worker.concurrency < 1 || spec.worker.max_concurrent < 1,
             "spec.worker.concurrency and spec.worker.maxConcurrent must be at least 1",
-        ),
-        (
-            cluster && !has_hash_tag(&spec.queue.name) && !has_hash_tag(&spec.queue.prefix),
-            "on a Redis Cluster all keys of a queue must share a slot: put a hash tag into \
-             spec.queue.prefix, for example {bull}",
         ),
         (
             spec.autoscaling.min_replicas < 1
@@ -158,50 +145,74 @@ fn rules(name: &str, spec: &CioPipelineSpec) -> [(bool, &'static str); 13] {
     ]
 }
 
-fn known_scheme(url: &str) -> bool {
-    let scheme = url.split("://").next().unwrap_or_default();
-    let base = scheme
-        .trim_end_matches("-sentinel")
-        .trim_end_matches("-cluster");
-    url.contains("://") && matches!(base, "redis" | "rediss")
+/// What sidecar and worker would refuse when they start, by their own rules.
+fn queue(spec: &CioPipelineSpec) -> Result<(), String> {
+    let name: QueueName = spec.queue.name.parse().map_err(text)?;
+    let prefix: Prefix = spec.queue.prefix.parse().map_err(text)?;
+    let Some(url) = &spec.queue.redis.url else {
+        return Ok(());
+    };
+    let address: RedisAddress = url.parse().map_err(text)?;
+    address
+        .check_keys(&QueueKeys::new(&prefix, &name))
+        .map_err(text)
 }
 
-/// Whether Redis Cluster finds a hash tag: the first `{`, and something before the next `}`.
-fn has_hash_tag(text: &str) -> bool {
-    let after = text.split_once('{').map(|(_, after)| after);
-    after
-        .and_then(|after| after.find('}'))
-        .is_some_and(|end| end > 0)
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn text(error: impl ToString) -> String {
+    error.to_string()
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::test_support::{pipeline, settings};
     use super::*;
 
     #[test]
-    fn a_hash_tag_is_what_redis_takes_for_one() {
-        for (text, expected) in [
-            ("{bull}", true),
-            ("a{b}c", true),
-            ("{}", false),
-            ("}{", false),
-            ("bull", false),
+    fn a_queue_that_sidecar_and_worker_would_refuse_is_refused_before_they_start() {
+        let plain = "redis://redis:6379";
+        for (name, prefix, url, expected) in [
+            ("events", "bull", plain, None),
+            ("events", "a:b", plain, None),
+            ("events", "bull", "rediss-sentinel://a,b/main/2", None),
+            ("events", "{bull}", "redis-cluster://a,b", None),
+            ("a:b", "bull", plain, Some("spec.queue.name")),
+            ("", "bull", plain, Some("spec.queue.name")),
+            ("events", "", plain, Some("spec.queue.prefix")),
+            ("events", "bull", "http://r", Some("begins with none of")),
+            ("events", "bull", "redis://", Some("a host is missing")),
+            ("events", "bull", "redis://a,b", Some("takes one host")),
+            (
+                "events",
+                "bull",
+                "redis://r?family=6",
+                Some("question mark"),
+            ),
+            (
+                "events",
+                "bull",
+                "redis-sentinel://a",
+                Some("master's name"),
+            ),
+            ("events", "bull", "redis://r/one", Some("database")),
+            (
+                "events",
+                "{}",
+                "redis-cluster://a",
+                Some("spec.queue.prefix"),
+            ),
         ] {
-            assert_eq!(has_hash_tag(text), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn redis_addresses_are_known_by_their_schemes() {
-        for (url, expected) in [
-            ("redis://r", true),
-            ("rediss://r", true),
-            ("redis-sentinel://a,b/m", true),
-            ("rediss-cluster://a", true),
-            ("http://r", false),
-            ("redis", false),
-        ] {
-            assert_eq!(known_scheme(url), expected, "{url}");
+            let mut pipeline = pipeline("");
+            pipeline.spec.queue.name = name.to_owned();
+            pipeline.spec.queue.prefix = prefix.to_owned();
+            pipeline.spec.queue.redis.url = Some(url.to_owned());
+            let refused = validate(&pipeline, &settings()).err();
+            let why = refused.map(|refusal| refusal.to_string());
+            let agrees = match (&why, expected) {
+                (Some(why), Some(part)) => why.contains(part),
+                (why, part) => why.is_none() && part.is_none(),
+            };
+            assert!(agrees, "{name} {prefix} {url}: {why:?}");
         }
     }
 }

@@ -26,7 +26,7 @@ const MAY_USE: [(&str, &[&str]); 14] = [
         ],
     ),
     ("doctor", &["delivery", "queue", "api", "runtime"]),
-    ("operator", &["adapter", "plan", "api", "runtime"]),
+    ("operator", &["adapter", "plan", "queue", "api", "runtime"]),
     ("adapter", &["api", "runtime"]),
     ("metrics", &["delivery", "queue", "runtime"]),
     ("sender", &["delivery", "queue", "runtime"]),
