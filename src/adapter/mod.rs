@@ -10,7 +10,6 @@
 mod answer;
 pub mod auth;
 mod cache;
-pub mod circuit;
 mod documents;
 mod expiry;
 mod follow;

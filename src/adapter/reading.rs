@@ -147,7 +147,7 @@ async fn ask(
 }
 
 /// A pod's metrics, as text.
-pub(super) async fn page(client: &HttpClient, address: SocketAddr) -> Result<String, Unknown> {
+pub(crate) async fn page(client: &HttpClient, address: SocketAddr) -> Result<String, Unknown> {
     let request = Request::get(format!("http://{address}/metrics"))
         .body(Full::<Bytes>::default())
         .map_err(|error| Unknown::SidecarUnreachable(error.to_string()))?;
@@ -219,7 +219,7 @@ fn sample(text: &str, name: &str) -> Result<Option<f64>, Unknown> {
 }
 
 /// The value on `NAME VALUE [TIME]` or `NAME{LABELS} VALUE [TIME]`.
-pub(super) fn value(line: &str, name: &str) -> Option<f64> {
+pub(crate) fn value(line: &str, name: &str) -> Option<f64> {
     let rest = line.strip_prefix(name)?;
     let after_labels = match rest.strip_prefix('{') {
         // A label's value may hold a brace, what follows the labels may not.

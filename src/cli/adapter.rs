@@ -81,7 +81,7 @@ impl Adapter {
                 name: self.service,
             },
         };
-        adapter::run(options, client, listeners, stop)
+        adapter::run(options, cluster::persistent(&client), listeners, stop)
             .await
             .context("the adapter ended")?;
         Ok(())

@@ -147,7 +147,7 @@ impl Operator {
             .await
             .context("the admin server panicked")?
             .context("the admin server failed")?;
-        Ok(outcome?)
+        Ok(outcome.map_err(anyhow::Error::from)?)
     }
 
     fn election(&self, client: &Client) -> Option<Election> {

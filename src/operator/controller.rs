@@ -4,8 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use anyhow::Context as _;
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 use kube::api::ListParams;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::{Config, Controller};
@@ -22,7 +21,7 @@ use super::lease::Leadership;
 use super::limits::Limits;
 use super::metrics::Metrics;
 use super::reconcile::{Context, on_error, reconcile};
-use super::run::Options;
+use super::run::{OperatorError, Options};
 use super::scope::{Scope, scopes};
 use super::settled::Settled;
 use super::told::Told;
@@ -31,6 +30,7 @@ use super::validate::Settings;
 use crate::adapter::reading;
 use crate::api::CioPipeline;
 use crate::runtime::clock::Clock;
+use crate::runtime::cluster;
 use crate::runtime::http_client::HttpClient;
 
 /// Reconciles at once: so many that pipelines whose sidecars hang, at 2 s each, do not keep the
@@ -49,7 +49,7 @@ const NUMBER_WRITES: Rate = Rate {
 };
 
 /// Runs the controller until `stop`; `on_started` is called once the API server answered. While
-/// `leadership` is another process', it only watches.
+/// `leadership` is another process', it only watches. `client` tries each request once.
 ///
 /// # Errors
 /// When the API server cannot be asked for pipelines: the CRD is missing, or the rights are.
@@ -59,17 +59,14 @@ pub(super) async fn run(
     leadership: Leadership,
     stop: CancellationToken,
     on_started: impl FnOnce(),
-) -> anyhow::Result<()> {
-    let scopes = scopes(&client, &options.namespaces);
+) -> Result<(), OperatorError> {
+    let scopes = scopes(&cluster::persistent(&client), &options.namespaces);
     for scope in &scopes {
         let pipelines: Api<DeserializeGuard<CioPipeline>> = scope.api();
         pipelines
             .list(&ListParams::default().limit(1))
             .await
-            .context(
-                "cannot list CioPipelines: is the CRD installed (kubectl apply -f crds/) and may \
-                 this service account list them?",
-            )?;
+            .map_err(OperatorError::ListPipelines)?;
     }
     let shared = Shared {
         client: leadership.fence(&client),
@@ -101,17 +98,20 @@ fn control<'a>(
     scope: &'a Scope,
     shared: &Shared,
     stop: CancellationToken,
-) -> anyhow::Result<impl Future<Output = ()> + 'a> {
-    let (caches, changes) = caches::open(scope);
+) -> Result<impl Future<Output = ()> + 'a, OperatorError> {
+    let (caches, changes) = caches::open(scope, &shared.metrics);
     let pods = Arc::clone(&caches.pods);
+    let interrupted = shared.metrics.watch("pods");
     let context = Arc::new(context(shared, caches)?);
     let (reader, writer) = reflector::store();
+    let lost = shared.metrics.watch("ciopipelines");
     // A status that we wrote ourselves is no reason to look again.
     let specs = watcher(
         scope.api::<DeserializeGuard<CioPipeline>>(),
         watcher::Config::default().page_size(PAGE),
     )
     .default_backoff()
+    .inspect_err(move |error| lost.interrupted(error))
     .modify(|pipeline| pipeline.meta_mut().managed_fields = None)
     .reflect(writer)
     .applied_objects()
@@ -130,16 +130,17 @@ fn control<'a>(
         .reconcile_all_on(context.leadership.began())
         .graceful_shutdown_on(async move { stop.cancelled().await })
         .run(reconcile, on_error, context)
+        // Each error was told where it arose: of a watch, of a reconcile.
         .for_each(|_| std::future::ready(()));
     Ok(async move {
         tokio::select! {
             () = controller => {}
-            () = follow(scope, &pods) => {}
+            () = follow(scope, &pods, &interrupted) => {}
         }
     })
 }
 
-fn context(shared: &Shared, caches: Caches) -> anyhow::Result<Context> {
+fn context(shared: &Shared, caches: Caches) -> Result<Context, OperatorError> {
     let reporter = Reporter {
         controller: "cio-operator".to_owned(),
         instance: None,
@@ -152,7 +153,7 @@ fn context(shared: &Shared, caches: Caches) -> anyhow::Result<Context> {
         told: Told::default(),
         limits: Limits::default(),
         turns: Turns::default(),
-        http: HttpClient::new(reading::CLIENT).context("cannot read the system's certificates")?,
+        http: HttpClient::new(reading::CLIENT).map_err(OperatorError::MakeClient)?,
         clock: Clock::system(),
         settings: shared.settings.clone(),
         metrics: shared.metrics.clone(),

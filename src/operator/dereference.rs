@@ -23,9 +23,9 @@ use super::caches::Caches;
 use super::caches::kept::Kept;
 use super::caches::pods::Reachable;
 use super::conditions::Obstacle;
+use super::delivery::{self, Delivery};
 use super::error::Error;
 use super::settled::Settled;
-use crate::adapter::circuit::{self, Delivery};
 use crate::adapter::reading;
 use crate::api::CioPipeline;
 use crate::runtime::clock::Clock;
@@ -140,7 +140,7 @@ pub(super) async fn dereference(
     } = caches.pods.of(&place.namespace, &name);
     let (depth, delivery) = join!(
         reading::read_depth(sources.http, &name, &sidecars, sources.clock.now()),
-        circuit::read_delivery(sources.http, &workers),
+        delivery::read_delivery(sources.http, &workers),
     );
     Ok(Observed {
         service_account,

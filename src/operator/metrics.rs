@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGauge, Opts, Registry};
+use kube::runtime::watcher;
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 use tokio::time::Instant;
 
 use super::controller::CONCURRENCY;
@@ -22,6 +23,15 @@ const RESULTS: [&str; 9] = [
     "timeout",
     "serialize",
 ];
+/// What is watched; each is a series from the start too.
+const WATCHES: [&str; 6] = [
+    "ciopipelines",
+    "deployments",
+    "horizontalpodautoscalers",
+    "poddisruptionbudgets",
+    "pods",
+    "serviceaccounts",
+];
 /// Upper bounds in seconds; after a minute a reconcile is given up.
 const DURATIONS: [f64; 9] = [0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 15.0, 60.0];
 /// Upper bounds in seconds.
@@ -36,8 +46,23 @@ pub struct Metrics {
     duration: Histogram,
     in_flight: IntGauge,
     lateness: Histogram,
+    watch_errors: IntCounterVec,
     /// When a pipeline's turn was planned, by uid.
     due: Arc<Mutex<HashMap<String, Instant>>>,
+}
+
+/// A watch whose interruptions are told of here, once each; the watch is retried with backoff.
+#[derive(Debug)]
+pub(super) struct Watched {
+    what: &'static str,
+    errors: IntCounter,
+}
+
+impl Watched {
+    pub(super) fn interrupted(&self, error: &watcher::Error) {
+        self.errors.inc();
+        tracing::warn!(watch = self.what, error = %error, "a watch was interrupted");
+    }
 }
 
 /// A reconcile under way, until it is dropped.
@@ -72,6 +97,17 @@ impl Metrics {
             ),
         )?;
         registry.register(Box::new(in_flight.clone()))?;
+        let watch_errors = IntCounterVec::new(
+            Opts::new(
+                "cio_operator_watch_errors_total",
+                "Interruptions of a watch; each is retried, and what it told stands meanwhile.",
+            ),
+            &["watch"],
+        )?;
+        for watch in WATCHES {
+            watch_errors.with_label_values(&[watch]);
+        }
+        registry.register(Box::new(watch_errors.clone()))?;
         Ok(Self {
             reconciles,
             duration: histogram(
@@ -81,6 +117,7 @@ impl Metrics {
                 &DURATIONS,
             )?,
             in_flight,
+            watch_errors,
             lateness: histogram(
                 registry,
                 "cio_operator_reconcile_lateness_seconds",
@@ -105,9 +142,12 @@ impl Metrics {
         InFlight(self.in_flight.clone())
     }
 
-    /// How many reconciles are under way.
-    pub(super) fn in_flight(&self) -> i64 {
-        self.in_flight.get()
+    /// What to tell of the watch of a resource, by its plural.
+    pub(super) fn watch(&self, what: &'static str) -> Watched {
+        Watched {
+            what,
+            errors: self.watch_errors.with_label_values(&[what]),
+        }
     }
 
     /// When a pipeline is looked at again, if it is without an event.
@@ -169,5 +209,15 @@ mod tests {
         assert_eq!(metrics.in_flight.get(), 2);
         drop((one, other));
         assert_eq!(metrics.in_flight.get(), 0);
+    }
+
+    #[test]
+    fn an_interrupted_watch_is_counted_by_what_it_watches() {
+        let metrics = Metrics::new(&Registry::new()).unwrap();
+        let pods = metrics.watch("pods");
+        pods.interrupted(&watcher::Error::NoResourceVersion);
+        let count = |watch| metrics.watch_errors.with_label_values(&[watch]).get();
+        assert_eq!(WATCHES.map(count).iter().sum::<u64>(), 1);
+        assert_eq!(count("pods"), 1);
     }
 }

@@ -12,6 +12,7 @@ mod caches;
 mod certificate;
 mod conditions;
 mod controller;
+mod delivery;
 mod dereference;
 mod error;
 mod events;
@@ -31,8 +32,8 @@ mod unchanged;
 mod validate;
 
 pub use certificate::{CertificateMetrics, Serving};
-pub use lease::{Election, LeaseMetrics, STUCK};
-pub use run::{Options, run};
+pub use lease::{Election, LeaseMetrics, Loss, STUCK};
+pub use run::{OperatorError, Options, run};
 pub use validate::{Refusal, Settings, Validated, validate};
 
 /// The field manager of everything the operator applies.

@@ -94,13 +94,10 @@ pub(super) async fn reconcile(
     }
     let started = Instant::now();
     let uid = guarded.meta().uid.clone().unwrap_or_default();
-    let under_way = context.metrics.in_flight();
-    if let Err(wait) = context
-        .turns
-        .take(&uid, guarded.meta().generation, under_way)
-    {
-        return Ok(Action::requeue(wait));
-    }
+    let _turn = match context.turns.take(&uid, guarded.meta().generation) {
+        Ok(turn) => turn,
+        Err(wait) => return Ok(Action::requeue(wait)),
+    };
     let _in_flight = context.metrics.begin(&uid);
     let done = tokio::time::timeout(TIME_LIMIT, Box::pin(steps(&guarded, &context))).await;
     let outcome = done.unwrap_or_else(|_| Err(Error::TakeTooLong(TIME_LIMIT)));

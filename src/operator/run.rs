@@ -8,9 +8,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::certificate::{CertificateMetrics, Keeper, Serving};
 use super::controller;
-use super::lease::{Candidate, Election, Leadership, LeaseMetrics};
+use super::lease::{Candidate, Election, Leadership, LeaseMetrics, Loss};
 use super::validate::Settings;
 use crate::runtime::clock::Clock;
+use crate::runtime::cluster;
 use crate::runtime::pulse::Pulse;
 
 /// After the stop, for as long reconciles that have begun may go on; then they are cut off. With
@@ -34,8 +35,28 @@ pub struct Options {
     pub serving: Option<Serving>,
 }
 
-/// Runs the controller until `stop`; `on_started` is called once the API server answered, before
-/// the election: one that stands by is ready too.
+/// Why the operator could not start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum OperatorError {
+    /// The CRD is missing, or the rights are.
+    #[error(
+        "cannot list CioPipelines: is the CRD installed (kubectl apply -f crds/) and may this \
+         service account list them? {0}"
+    )]
+    ListPipelines(kube::Error),
+    /// The machine has no readable certificate store.
+    #[error("cannot make an HTTP client: {0}")]
+    MakeClient(std::io::Error),
+    /// A metric's name is taken.
+    #[error("cannot register metrics: {0}")]
+    RegisterMetrics(#[from] prometheus::Error),
+    /// Another process may be writing.
+    #[error(transparent)]
+    LoseLease(#[from] Loss),
+}
+
+/// Runs the controller until `stop`; `client` tries each request once. `on_started` is called once the API
+/// server answered, before the election: one that stands by is ready too.
 ///
 /// After `stop` the reconciles in hand end, then the lease is given back.
 ///
@@ -47,7 +68,7 @@ pub async fn run(
     options: Options,
     stop: CancellationToken,
     on_started: impl FnOnce(),
-) -> anyhow::Result<()> {
+) -> Result<(), OperatorError> {
     let metrics = LeaseMetrics::new(&options.registry)?;
     let Some(election) = options.election.clone() else {
         metrics.alone();
@@ -55,8 +76,13 @@ pub async fn run(
         return work(client, options, leadership, stop, on_started).await;
     };
     let pulse = options.pulse.clone();
-    let (mut candidate, leadership) =
-        Candidate::new(client.clone(), election, Clock::system(), metrics, pulse);
+    let (mut candidate, leadership) = Candidate::new(
+        cluster::persistent(&client),
+        election,
+        Clock::system(),
+        metrics,
+        pulse,
+    );
     let rested = rested(stop.clone());
     let outcome = tokio::select! {
         outcome = work(client, options, leadership, stop, on_started) => outcome,
@@ -78,7 +104,7 @@ async fn work(
     leadership: Leadership,
     stop: CancellationToken,
     on_started: impl FnOnce(),
-) -> anyhow::Result<()> {
+) -> Result<(), OperatorError> {
     let metrics = CertificateMetrics::new(&options.registry)?;
     let keeper = options.serving.clone().map(|serving| Keeper {
         client: leadership.fence(&client),

@@ -5,6 +5,7 @@
 //! happens meanwhile is seen at once afterwards.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use tokio::time::Instant;
 use super::controller::CONCURRENCY;
 
 /// From so many turns at once on, others wait for theirs.
-const BUSY: i64 = CONCURRENCY as i64 * 3 / 4;
+const BUSY: u16 = CONCURRENCY / 4 * 3;
 /// Nobody waits for longer than this after the last turn.
 const REST: Duration = Duration::from_secs(10);
 /// More pipelines than this are not remembered: they wait for nobody.
@@ -26,21 +27,32 @@ struct Turn {
     generation: Option<i64>,
 }
 
-/// By the pipelines' uid.
+/// The turns of one watched namespace, or of all where all are watched: of whatever has its own
+/// [`CONCURRENCY`].
 #[derive(Debug, Default)]
-pub(super) struct Turns(Mutex<HashMap<String, Turn>>);
+pub(super) struct Turns {
+    /// By the pipelines' uid.
+    last: Mutex<HashMap<String, Turn>>,
+    under_way: AtomicU16,
+}
+
+/// A turn that was taken, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Taken<'a>(&'a AtomicU16);
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 impl Turns {
-    /// Takes the turn of a pipeline while `under_way` others have theirs.
+    /// Takes the turn of a pipeline.
     ///
     /// # Errors
     /// After how long to come again, where it lets others pass.
-    pub(super) fn take(
-        &self,
-        uid: &str,
-        generation: Option<i64>,
-        under_way: i64,
-    ) -> Result<(), Duration> {
+    pub(super) fn take(&self, uid: &str, generation: Option<i64>) -> Result<Taken<'_>, Duration> {
+        let under_way = self.under_way.load(Ordering::Relaxed);
         let mut turns = self.turns();
         let now = Turn {
             began: Instant::now(),
@@ -54,17 +66,18 @@ impl Turns {
             turns.clear();
         }
         turns.insert(uid.to_owned(), now);
-        Ok(())
+        self.under_way.fetch_add(1, Ordering::Relaxed);
+        Ok(Taken(&self.under_way))
     }
 
     // A panic cannot leave the map half changed: every change is one insert or all of it.
     fn turns(&self) -> MutexGuard<'_, HashMap<String, Turn>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Pure: how long a pipeline lets others pass. Another spec never waits.
-fn waits(last: Option<Turn>, now: Turn, under_way: i64) -> Option<Duration> {
+fn waits(last: Option<Turn>, now: Turn, under_way: u16) -> Option<Duration> {
     let last = last.filter(|last| last.generation == now.generation)?;
     let rest = REST.checked_sub(now.began.duration_since(last.began))?;
     (under_way >= BUSY && !rest.is_zero()).then_some(rest)
@@ -98,12 +111,27 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_turn_that_was_not_taken_does_not_put_off_the_next() {
         let turns = Turns::default();
-        assert_eq!(turns.take("a", Some(1), 32), Ok(()));
+        let names: Vec<_> = (0..BUSY).map(|name| name.to_string()).collect();
+        let taken = names.iter().map(|name| turns.take(name, Some(1)).unwrap());
+        let mut taken: Vec<_> = taken.collect();
         tokio::time::advance(Duration::from_secs(6)).await;
         let wait = Duration::from_secs(4);
-        assert_eq!(turns.take("a", Some(1), 32), Err(wait));
-        assert_eq!(turns.take("b", Some(1), 32), Ok(()));
+        assert_eq!(turns.take("0", Some(1)).unwrap_err(), wait);
+        drop(turns.take("new", Some(1)).unwrap());
         tokio::time::advance(wait).await;
-        assert_eq!(turns.take("a", Some(1), 32), Ok(()));
+        drop(turns.take("0", Some(1)).unwrap());
+        assert_eq!(turns.take("0", Some(1)).unwrap_err(), REST);
+        taken.pop();
+        drop(turns.take("0", Some(1)).unwrap());
+    }
+
+    #[test]
+    fn one_namespaces_turns_are_no_others() {
+        let (busy, calm) = (Turns::default(), Turns::default());
+        let names: Vec<_> = (0..BUSY).map(|name| name.to_string()).collect();
+        let taken: Vec<_> = names.iter().map(|name| busy.take(name, Some(1))).collect();
+        assert!(taken.iter().all(Result::is_ok));
+        drop(calm.take("a", Some(1)).unwrap());
+        drop(calm.take("a", Some(1)).unwrap());
     }
 }

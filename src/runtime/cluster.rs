@@ -1,15 +1,19 @@
-//! A client of the cluster whose requests are counted.
+//! A client of the cluster whose requests are counted, each try of one.
 
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::http::{Method, Request, Response, Uri};
 use futures::future::BoxFuture;
-use kube::{Client, Config, client::ClientBuilder, config::InferConfigError};
+use kube::client::retry::RetryPolicy;
+use kube::client::{Body, ClientBuilder};
+use kube::config::InferConfigError;
+use kube::{Client, Config};
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
-use tokio::time::Instant;
-use tower::Service;
+use tokio::time::{Instant, error::Elapsed, timeout};
 use tower::layer::layer_fn;
+use tower::retry::Retry;
+use tower::{BoxError, Service, service_fn};
 
 /// Upper bounds in seconds.
 const SECONDS: [f64; 9] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
@@ -19,6 +23,11 @@ const VERBS: [&str; 8] = [
 ];
 /// The code of a request that was not answered.
 const NO_ANSWER: &str = "none";
+/// To the head of an answer, beyond the minute that the API server gives itself. Longer takes only a
+/// connection that was lost in silence.
+const ANSWER: Duration = Duration::from_secs(65);
+/// The same for a watch, whose head comes at once: until then what it tells of is not known.
+const WATCH_BEGINS: Duration = Duration::from_secs(20);
 
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]
@@ -34,12 +43,14 @@ pub enum ClusterError {
     RegisterMetrics(#[from] prometheus::Error),
 }
 
-/// A client of the cluster around (a pod's service account, or KUBECONFIG), counted in `registry`.
+/// A client of the cluster around (a pod's service account, or KUBECONFIG), counted in `registry`,
+/// that tries each request once.
 ///
 /// # Errors
 /// When there is no cluster, or `registry` has the metrics already.
 pub async fn client(registry: &Registry) -> Result<Client, ClusterError> {
-    let config = Config::infer().await?;
+    let mut config = Config::infer().await?;
+    config.default_retry = false;
     let metrics = RequestMetrics::new(registry)?;
     let builder = ClientBuilder::try_from(config)?;
     let counted = layer_fn(move |inner| Counted {
@@ -47,6 +58,27 @@ pub async fn client(registry: &Registry) -> Result<Client, ClusterError> {
         metrics: metrics.clone(),
     });
     Ok(builder.with_layer(&counted).build())
+}
+
+/// The same client, trying again what the API server is too busy for.
+pub fn persistent(client: &Client) -> Client {
+    let namespace = client.default_namespace().to_owned();
+    let client = client.clone();
+    let once = service_fn(move |request: Request<Body>| {
+        let client = client.clone();
+        async move { client.send(request).await.map_err(BoxError::from) }
+    });
+    retrying(once, namespace)
+}
+
+/// A client of `service`, trying again what it answers with 429, 503 or 504. What has to hold at
+/// each try, as a right to write, is for `service` to ask.
+pub fn retrying<S>(service: S, namespace: String) -> Client
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = BoxError> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    Client::new(Retry::new(RetryPolicy::server_retry(), service), namespace)
 }
 
 /// What is counted of requests to the API server.
@@ -65,8 +97,7 @@ impl RequestMetrics {
         let requests = IntCounterVec::new(
             Opts::new(
                 "cio_kubernetes_requests_total",
-                "Requests to the API server by verb and code, after the client's own tries; code \
-                 none: no answer.",
+                "Requests to the API server by verb and code, each try of one; code none: no answer.",
             ),
             &["verb", "code"],
         )?;
@@ -106,8 +137,8 @@ impl<S, B, R> Service<Request<B>> for Counted<S>
 where
     S: Service<Request<B>, Response = Response<R>>,
     S::Future: Send + 'static,
-    S::Error: 'static,
-    R: 'static,
+    S::Error: From<Elapsed> + Send + 'static,
+    R: Send + 'static,
 {
     type Response = S::Response;
     type Error = S::Error;
@@ -121,9 +152,14 @@ where
         let verb = verb(request.method(), request.uri());
         let metrics = self.metrics.clone();
         let started = Instant::now();
-        let answer = self.inner.call(request);
+        let limit = if verb == "watch" {
+            WATCH_BEGINS
+        } else {
+            ANSWER
+        };
+        let answer = timeout(limit, self.inner.call(request));
         Box::pin(async move {
-            let answer = answer.await;
+            let answer = answer.await.unwrap_or_else(|elapsed| Err(elapsed.into()));
             let code = answer.as_ref().ok().map(Response::status);
             let code = code.as_ref().map_or(NO_ANSWER, |code| code.as_str());
             metrics.answered(verb, code, started.elapsed());
@@ -164,8 +200,6 @@ fn is_collection(path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use tower::service_fn;
-
     use super::*;
 
     #[test]
@@ -212,12 +246,13 @@ mod tests {
         }
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn every_request_is_counted_also_one_without_an_answer() {
         let metrics = RequestMetrics::new(&Registry::new()).unwrap();
         let answer = |request: Request<()>| async move {
             match request.uri().path() {
-                "/broken" => Err("broken"),
+                "/broken" => Err(BoxError::from("broken")),
+                "/silent" => std::future::pending().await,
                 _ => Ok(Response::builder().status(404).body(()).unwrap()),
             }
         };
@@ -225,11 +260,12 @@ mod tests {
             inner: service_fn(answer),
             metrics: metrics.clone(),
         };
-        for path in ["/api/v1/pods", "/broken"] {
+        for path in ["/api/v1/pods", "/broken", "/silent", "/silent?watch=true"] {
             drop(counted.call(Request::get(path).body(()).unwrap()).await);
         }
         let count = |verb, code| metrics.requests.with_label_values(&[verb, code]).get();
-        assert_eq!((count("list", "404"), count("get", NO_ANSWER)), (1, 1));
+        assert_eq!((count("list", "404"), count("get", NO_ANSWER)), (1, 2));
+        assert_eq!(count("watch", NO_ANSWER), 1);
         assert_eq!(count("list", "200"), 0);
     }
 }

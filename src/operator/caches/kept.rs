@@ -23,12 +23,13 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
 use crate::operator::build::MANAGED_BY_SELECTOR;
+use crate::operator::metrics::Watched;
 use crate::operator::scope::Scope;
 
 /// Objects in one page of a list: it bounds what is in memory untrimmed.
 const PAGE: u32 = 200;
 
-/// Changed objects, and errors of the watch, which is retried with backoff.
+/// Changed objects; the watch is retried with backoff, and tells of its errors itself.
 pub(in crate::operator) type Triggers<K> = BoxStream<'static, Result<K, watcher::Error>>;
 
 /// Namespace and name.
@@ -122,7 +123,11 @@ impl<K: Resource + Serialize + DeserializeOwned> Kept<K> {
 
 /// Keeps the objects of a kind that are ours, each after `trim`. A change of what `trim` leaves is
 /// news; any other is not.
-pub(super) fn keep<K>(scope: &Scope, trim: fn(&mut K)) -> (Arc<Kept<K>>, Triggers<K>)
+pub(super) fn keep<K>(
+    scope: &Scope,
+    watched: Watched,
+    trim: fn(&mut K),
+) -> (Arc<Kept<K>>, Triggers<K>)
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
         + Clone
@@ -147,7 +152,10 @@ where
         .filter_map(move |event| {
             let news = match event {
                 Ok(event) => into.take(event, &mut listing).map(Ok),
-                Err(error) => Some(Err(error)),
+                Err(error) => {
+                    watched.interrupted(&error);
+                    None
+                }
             };
             future::ready(news)
         });

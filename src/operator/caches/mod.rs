@@ -21,6 +21,7 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kept::{Kept, Triggers, keep};
 use pods::PodIndex;
 
+use super::metrics::Metrics;
 use super::scope::Scope;
 
 /// The objects of all pipelines, cheap to clone.
@@ -42,11 +43,13 @@ pub(super) struct Changes {
 }
 
 /// Caches that fill while the changes are taken; the pods' are followed by [`pods::follow`].
-pub(super) fn open(scope: &Scope) -> (Caches, Changes) {
-    let (accounts, account_changes) = keep(scope, kept::trim_account);
-    let (budgets, budget_changes) = keep(scope, kept::trim_budget);
-    let (deployments, deployment_changes) = keep(scope, kept::trim_deployment);
-    let (hpas, hpa_changes) = keep(scope, kept::trim_hpa);
+pub(super) fn open(scope: &Scope, metrics: &Metrics) -> (Caches, Changes) {
+    let watch = |plural| metrics.watch(plural);
+    let (accounts, account_changes) = keep(scope, watch("serviceaccounts"), kept::trim_account);
+    let (budgets, budget_changes) = keep(scope, watch("poddisruptionbudgets"), kept::trim_budget);
+    let (deployments, deployment_changes) =
+        keep(scope, watch("deployments"), kept::trim_deployment);
+    let (hpas, hpa_changes) = keep(scope, watch("horizontalpodautoscalers"), kept::trim_hpa);
     let caches = Caches {
         accounts,
         budgets,

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use crate::adapter::pods::{self, PIPELINE_LABEL};
 use crate::operator::build::MANAGED_BY_SELECTOR;
 use crate::operator::conditions::{Obstacle, obstacle_of_pod};
+use crate::operator::metrics::Watched;
 use crate::operator::scope::Scope;
 
 /// Pods in one page of a list: it bounds what is in memory untrimmed.
@@ -107,7 +108,7 @@ impl PodIndex {
 
 /// Follows the pods until dropped. An interruption is retried with backoff; meanwhile the index
 /// stays as it was.
-pub(in crate::operator) async fn follow(scope: &Scope, index: &PodIndex) {
+pub(in crate::operator) async fn follow(scope: &Scope, index: &PodIndex, watched: &Watched) {
     let labels = format!("{MANAGED_BY_SELECTOR},{PIPELINE_LABEL}");
     let config = watcher::Config::default().labels(&labels).page_size(PAGE);
     let mut events = std::pin::pin!(watcher(scope.api::<Pod>(), config).default_backoff());
@@ -115,9 +116,7 @@ pub(in crate::operator) async fn follow(scope: &Scope, index: &PodIndex) {
     while let Some(event) = events.next().await {
         match event {
             Ok(event) => index.take(event, &mut listing),
-            Err(error) => {
-                tracing::warn!(error = %error, "the watch of pods was interrupted");
-            }
+            Err(error) => watched.interrupted(&error),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! `Delivering`: does Customer.io take what the workers send?
 
 use super::Finding;
-use crate::adapter::circuit::{Delivery, Refused};
 use crate::api::pipeline::Workspace;
+use crate::operator::delivery::{Delivery, Refused};
 
 /// Why `Delivering` is False, and with it `Ready`: Customer.io does not know site id and key.
 pub(super) const CREDENTIALS_REFUSED: &str = "CredentialsRefused";

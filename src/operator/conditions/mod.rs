@@ -18,8 +18,8 @@ use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
+use super::delivery::Delivery;
 use super::validate::Refusal;
-use crate::adapter::circuit::Delivery;
 use crate::adapter::reading::{Reading, Unknown};
 use crate::api::CioPipelineSpec;
 

@@ -3,8 +3,8 @@ mod limit;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::adapter::circuit::Refused;
 use crate::adapter::limit::Limit;
+use crate::operator::delivery::Refused;
 use crate::operator::test_support::pipeline;
 
 /// What was observed, to be changed at one place by each case; two pods that are fine.

@@ -18,7 +18,7 @@ const RELEASES: usize = 3;
 
 /// Why a leader is none any more. The process has to end: what it began may be another's now.
 #[derive(Debug, thiserror::Error)]
-pub(in crate::operator) enum Loss {
+pub enum Loss {
     /// Another one holds the Lease.
     #[error("lost the lease {lease} to {holder}: ending, so that only one operator writes")]
     Taken {

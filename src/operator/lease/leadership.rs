@@ -7,6 +7,8 @@ use kube::client::Body;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::runtime::cluster;
+
 /// Whether we may write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Held {
@@ -53,7 +55,8 @@ impl Leadership {
     }
 
     /// The client, with everything but reading refused unless the lease is held: no part of the
-    /// operator has to remember to ask.
+    /// operator has to remember to ask. It is asked at each try, so that `client` must make one only:
+    /// what is tried again may come after the lease was lost.
     pub(in crate::operator) fn fence(&self, client: &Client) -> Client {
         let leadership = self.clone();
         let namespace = client.default_namespace().to_owned();
@@ -67,12 +70,14 @@ impl Leadership {
                 Ok(client.send(request).await?)
             }
         });
-        Client::new(service, namespace)
+        cluster::retrying(service, namespace)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
     use std::time::Duration;
 
     use k8s_openapi::api::core::v1::ConfigMap;
@@ -111,6 +116,27 @@ mod tests {
         let answered = api.create(&kube::api::PostParams::default(), &map).await;
         assert!(matches!(answered, Err(kube::Error::Api(_))), "{answered:?}");
         assert_eq!(server.methods(), ["GET", "POST"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_tried_again_after_the_lease_was_lost_is_not_sent() {
+        let (sender, leadership) = leadership(Held::Always);
+        let tries = Arc::new(AtomicU32::new(0));
+        let count = Arc::clone(&tries);
+        let sender = Arc::new(sender);
+        let busy = tower::service_fn(move |_: hyper::Request<Body>| {
+            count.fetch_add(1, Ordering::Relaxed);
+            sender.send_replace(Held::No);
+            let answer = hyper::Response::builder().status(503);
+            std::future::ready(answer.body(Body::empty()))
+        });
+        let client = leadership.fence(&Client::new(busy, "default"));
+        let api: Api<ConfigMap> = Api::namespaced(client, "default");
+        let map = ConfigMap::default();
+        let refused = api.create(&kube::api::PostParams::default(), &map).await;
+        let refused = refused.unwrap_err().to_string();
+        assert!(refused.contains("does not hold the lease"), "{refused}");
+        assert_eq!(tries.load(Ordering::Relaxed), 1);
     }
 
     #[tokio::test]

@@ -22,6 +22,7 @@ mod test_support;
 use std::time::Duration;
 
 pub(super) use candidate::Candidate;
+pub use candidate::Loss;
 pub(super) use leadership::Leadership;
 pub use metrics::LeaseMetrics;
 

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use futures::future::join_all;
 
-use super::reading::{page, value};
+use crate::adapter::reading::{page, value};
 use crate::runtime::http_client::HttpClient;
 
 /// Workers asked, all at once. Beyond them a further one has little to add.
@@ -21,7 +21,7 @@ const ANSWERED_AT: &str = "cio_delivery_answered_timestamp_seconds";
 
 /// What the workers of a pipeline say of Customer.io.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Delivery {
+pub(super) enum Delivery {
     /// Whoever was asked takes jobs, or has no reason not to.
     Unhindered,
     /// It refuses credentials or region.
@@ -36,7 +36,7 @@ pub enum Delivery {
 
 /// What Customer.io refuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
+pub(super) enum Refused {
     /// Site id and key.
     Credentials,
     /// The region: it redirects to another.
@@ -53,7 +53,7 @@ struct Word {
 
 /// Asks up to 20 of `workers`, each for at most the client's time limit and all at once. One that
 /// does not answer has no say.
-pub async fn read_delivery(client: &HttpClient, workers: &[SocketAddr]) -> Delivery {
+pub(super) async fn read_delivery(client: &HttpClient, workers: &[SocketAddr]) -> Delivery {
     if workers.is_empty() {
         return Delivery::NotAsked;
     }
@@ -160,7 +160,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_worker_of_our_own_nobody_is_asked() {
-        let client = HttpClient::new(super::super::reading::CLIENT).unwrap();
+        let client = HttpClient::new(crate::adapter::reading::CLIENT).unwrap();
         assert_eq!(read_delivery(&client, &[]).await, Delivery::NotAsked);
     }
 }
