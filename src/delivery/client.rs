@@ -138,6 +138,11 @@ impl TrackClient {
         Self::new(endpoint, credentials, connections)
     }
 
+    /// Has a connection opened where none is idle.
+    pub fn prepare(&self) {
+        self.http.prepare();
+    }
+
     /// A connection that takes a call at once.
     ///
     /// # Errors

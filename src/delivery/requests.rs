@@ -76,8 +76,8 @@ struct Part {
 /// What a request is sent over.
 struct Line {
     connection: Result<Connection, TransportError>,
-    /// How long its turn was waited for.
-    waited: Duration,
+    /// Where there is a limit.
+    turn: Option<Turn>,
     /// When it was there, or began to be opened where it could not be.
     since: Instant,
 }
@@ -113,12 +113,12 @@ impl Requests {
         }
     }
 
-    /// A turn, where there is a limit.
+    /// A turn, where there is a limit. Meanwhile a connection is opened where none is idle, so that
+    /// the turn does not pass while that is done.
     pub(super) async fn turn(&self, wanted: usize) -> Option<Turn> {
-        match &self.limiter {
-            Some(limiter) => Some(limiter.turn(wanted).await),
-            None => None,
-        }
+        let limiter = self.limiter.as_ref()?;
+        self.client.prepare();
+        Some(limiter.turn(wanted).await)
     }
 
     /// Sends `operations` in one request, or in parts where Customer.io wants it so, and tells
@@ -186,10 +186,12 @@ impl Requests {
             let Some(line) = in_turn.await else {
                 return Settled::All(Outcome::Returned);
             };
+            turn = line.turn;
             let sent_at = self.breaker.successes();
             let Some(verdict) = self.send(&call, &part.operations, line).await else {
                 continue;
             };
+            turn = None;
             self.learn(part, &verdict);
             let (after, throttled, reason) = match verdict {
                 Verdict::Accepted { rejected } => return Settled::Accepted(rejected),
@@ -199,11 +201,11 @@ impl Requests {
                     let failure = self.failure(part, sent_at);
                     return self.judge(&failure, reason, None);
                 }
-                // It was to show whether anything can be delivered, and not whether it can.
-                Verdict::Fail(_) if part.probe => {
-                    return Settled::All(Outcome::Held(self.breaker.aside(None)));
+                Verdict::Fail(reason) => {
+                    let failure = self.failure(part, sent_at);
+                    self.breaker.unexpected(&failure, &reason);
+                    return Settled::All(Outcome::Failed(reason));
                 }
-                Verdict::Fail(reason) => return Settled::All(Outcome::Failed(reason)),
                 Verdict::Retry {
                     after,
                     throttled,
@@ -234,8 +236,7 @@ impl Requests {
             Verdict::Retry {
                 throttled: true, ..
             } if std::mem::take(&mut part.probe) => self.breaker.throttled(),
-            Verdict::Fail(reason) => self.breaker.unexpected(reason, part.probe),
-            Verdict::Retry { .. } | Verdict::Hold(_) => {}
+            Verdict::Retry { .. } | Verdict::Hold(_) | Verdict::Fail(_) => {}
         }
     }
 
@@ -302,7 +303,7 @@ impl Requests {
         let line = self.line(turn).await;
         match &line.connection {
             // The wait may have been long. A host that closes the next one too is not waited for.
-            Ok(connection) if connection.is_closed() => self.line(None).await,
+            Ok(connection) if connection.is_stale() => self.line(line.turn).await,
             _ => line,
         }
     }
@@ -310,38 +311,37 @@ impl Requests {
     async fn line(&self, turn: Option<Turn>) -> Line {
         let since = Instant::now();
         let connection = self.client.connection().await;
-        if connection.is_err() {
-            return Line {
-                connection,
-                waited: Duration::ZERO,
-                since,
-            };
-        }
         let turn = match turn {
             Some(turn) if turn.is_good() => Some(turn),
+            _ if connection.is_err() => None,
             _ => self.turn(1).await,
+        };
+        let since = match &connection {
+            Ok(_) => Instant::now(),
+            Err(_) => since,
         };
         Line {
             connection,
-            waited: turn.map_or(Duration::ZERO, |turn| turn.waited),
-            since: Instant::now(),
+            turn,
+            since,
         }
     }
 
     /// `None` where nothing was sent, because the connection was closed just then: each that had
-    /// been idle is met once, and the next send has a turn of its own.
+    /// been idle is met once.
     async fn send(&self, call: &Call, operations: &[Waiting], line: Line) -> Option<Verdict> {
-        let span = spans::request(call, operations.iter().map(|it| &it.span), line.waited);
+        let waited = line.turn.map_or(Duration::ZERO, |turn| turn.waited);
+        let span = spans::request(call, operations.iter().map(|it| &it.span), waited);
         let reply = match line.connection {
             Ok(connection) => self.client.send_over(connection, call).await,
             Err(error) => Err(error),
         };
+        spans::finish_request(&span, reply.as_ref());
         if matches!(reply, Err(TransportError::Unsent)) {
             return None;
         }
         self.metrics
             .request(reply.as_ref(), line.since.elapsed(), operations.len());
-        spans::finish_request(&span, reply.as_ref());
         let now = self.clock.now();
         Some(decide(operations.len(), reply.as_ref(), now))
     }

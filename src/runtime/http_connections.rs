@@ -6,7 +6,9 @@
 //! closed while it was idle is told by an error of its own.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -29,6 +31,8 @@ pub struct HttpConnections {
     host: HeaderValue,
     options: HttpClientOptions,
     idle: Arc<Mutex<Vec<Idle>>>,
+    /// Connections that [`HttpConnections::prepare`] is opening.
+    opening: Arc<AtomicUsize>,
 }
 
 type Sender = SendRequest<Full<Bytes>>;
@@ -38,6 +42,8 @@ type Sender = SendRequest<Full<Bytes>>;
 pub struct Connection {
     pool: HttpConnections,
     sender: Sender,
+    /// When it was last used, or opened.
+    since: Instant,
     /// Whether it has been idle.
     used: bool,
 }
@@ -46,6 +52,13 @@ pub struct Connection {
 struct Idle {
     sender: Sender,
     since: Instant,
+}
+
+impl Idle {
+    fn new(sender: Sender) -> Self {
+        let since = Instant::now();
+        Self { sender, since }
+    }
 }
 
 impl HttpConnections {
@@ -64,6 +77,7 @@ impl HttpConnections {
             host,
             options,
             idle: Arc::default(),
+            opening: Arc::default(),
         })
     }
 
@@ -73,24 +87,47 @@ impl HttpConnections {
     /// When none can be opened within the time limit.
     pub async fn connection(&self) -> Result<Connection, TransportError> {
         self.in_time(async {
-            while let Some(mut sender) = self.take() {
-                if sender.ready().await.is_ok() {
-                    return Ok(self.connected(sender, true));
+            while let Some(mut idle) = self.take() {
+                if idle.sender.ready().await.is_ok() {
+                    return Ok(self.connected(idle, true));
                 }
             }
             // On the heap: it is seldom needed, and as large as a handshake.
             let opened = Box::pin(self.open()).await?;
-            Ok(self.connected(opened, false))
+            Ok(self.connected(Idle::new(opened), false))
         })
         .await
     }
 
-    fn connected(&self, sender: Sender, used: bool) -> Connection {
+    /// Opens one in the background where none is idle, for whoever is soon to ask for one. Should
+    /// that fail, who asks finds out why.
+    pub fn prepare(&self) {
+        let most = self.options.idle_per_host;
+        let free = |opening: usize| (opening < most).then_some(opening + 1);
+        let some = !self.idle().is_empty();
+        if some || self.opening.fetch_update(Relaxed, Relaxed, free).is_err() {
+            return;
+        }
+        let pool = self.clone();
+        tokio::spawn(async move {
+            if let Ok(sender) = pool.in_time(pool.open()).await {
+                pool.put_back(sender);
+            }
+            pool.opening.fetch_sub(1, Relaxed);
+        });
+    }
+
+    fn connected(&self, idle: Idle, used: bool) -> Connection {
         Connection {
             pool: self.clone(),
-            sender,
+            sender: idle.sender,
+            since: idle.since,
             used,
         }
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn in_time<T>(
@@ -103,11 +140,11 @@ impl HttpConnections {
             .unwrap_or(Err(TransportError::Timeout(limit)))
     }
 
-    fn take(&self) -> Option<Sender> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+    fn take(&self) -> Option<Idle> {
+        let mut idle = self.idle();
         let last = idle.pop()?;
         if last.since.elapsed() < self.options.idle_timeout {
-            return Some(last.sender);
+            return Some(last);
         }
         // All the others are idle for longer still.
         idle.clear();
@@ -118,10 +155,9 @@ impl HttpConnections {
         if sender.is_closed() {
             return;
         }
-        let since = Instant::now();
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.idle();
         if idle.len() < self.options.idle_per_host {
-            idle.push(Idle { sender, since });
+            idle.push(Idle::new(sender));
         }
     }
 
@@ -140,9 +176,9 @@ impl HttpConnections {
 }
 
 impl Connection {
-    /// Whether the host has closed it meanwhile, as far as is known.
-    pub fn is_closed(&self) -> bool {
-        self.sender.is_closed()
+    /// Whether the host has closed it meanwhile, or what lies between may have forgotten it.
+    pub fn is_stale(&self) -> bool {
+        self.sender.is_closed() || self.since.elapsed() >= self.pool.options.idle_timeout
     }
 
     /// Sends one request, of which the URI is a path alone, and reads the whole answer. Then the
@@ -189,6 +225,7 @@ impl Connection {
 mod tests {
     use std::time::Duration;
 
+    use futures::FutureExt;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
@@ -248,6 +285,30 @@ mod tests {
             }
         }
         assert_eq!(*count.lock().unwrap(), 3);
+    }
+
+    #[tokio::test]
+    async fn one_that_was_prepared_is_there_at_once_and_too_old_a_one_is_stale() {
+        let (root, count) = server(1, "{}").await;
+        let brief = HttpClientOptions {
+            idle_timeout: Duration::from_millis(200),
+            ..options()
+        };
+        let connections = HttpConnections::new(&root, brief).unwrap();
+        connections.prepare();
+        while connections.idle().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        // One is enough.
+        connections.prepare();
+        let connection = connections.connection().now_or_never().unwrap().unwrap();
+        assert!(!connection.is_stale());
+        tokio::time::sleep(brief.idle_timeout).await;
+        assert!(connection.is_stale());
+        assert_eq!(
+            (connections.opening.load(Relaxed), *count.lock().unwrap()),
+            (0, 1)
+        );
     }
 
     #[tokio::test]

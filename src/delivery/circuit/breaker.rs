@@ -120,8 +120,8 @@ impl Breaker {
     }
 
     /// A request was answered, but as nobody expects.
-    pub(in crate::delivery) fn unexpected(&self, reason: &Reason, probe: bool) {
-        self.opening(reason, None, |circuit| circuit.unexpected(probe));
+    pub(in crate::delivery) fn unexpected(&self, failure: &Failure, reason: &Reason) {
+        self.opening(reason, None, |circuit| circuit.unexpected(failure));
     }
 
     /// Who is at fault for `failure`. `asked` is what the answer asks to wait.

@@ -173,6 +173,7 @@ impl Circuit {
     pub(super) fn close(&mut self) {
         self.phase = Phase::Closed;
         self.opened = 0;
+        self.unexpected = 0;
         self.failed_probes.clear();
     }
 
@@ -184,10 +185,13 @@ impl Circuit {
 
     /// A request was answered as nobody expects: that of a probe says that nothing can be delivered
     /// yet, and so do many others in a row.
-    pub(super) fn unexpected(&mut self, probe: bool) {
+    pub(super) fn unexpected(&mut self, failure: &Failure) {
         self.unexpected += 1;
+        if failure.probe {
+            self.remember_probe(failure);
+        }
         let all = self.unexpected >= MAX_UNEXPECTED && self.phase == Phase::Closed;
-        if probe || all {
+        if failure.probe || all {
             self.open();
         }
     }

@@ -42,9 +42,12 @@ fn step(circuit: &mut Circuit, word: &str) -> String {
             circuit.succeeded(std::iter::empty(), false);
             return format!("{:?}", circuit.failed(&failure));
         }
-        "unexpected" => (0..MAX_UNEXPECTED - 1).for_each(|_| circuit.unexpected(false)),
-        "one-more" => circuit.unexpected(false),
-        "probe-unexpected" => circuit.unexpected(true),
+        "unexpected" => {
+            let failure = failure(None, false);
+            (1..MAX_UNEXPECTED).for_each(|_| circuit.unexpected(&failure));
+        }
+        "one-more" => circuit.unexpected(&failure(None, false)),
+        "probe-unexpected" => circuit.unexpected(&failure(None, true)),
         "probe-bad" => return format!("{:?}", circuit.failed(&failure(None, true))),
         _ => panic!("unknown: {word}"),
     }
@@ -132,7 +135,7 @@ fn many_answers_that_nobody_expects_open_it_and_one_that_is_expected_starts_the_
                 "one-more",
                 "probe",
                 "admit a",
-                "probe-unexpected",
+                "probe-unexpected a",
             ],
             "probe, Open",
         ),

@@ -103,6 +103,10 @@ pub fn batch_call<'a>(items: impl ExactSizeIterator<Item = &'a Bytes>) -> Call {
     v2::batch(items)
 }
 
+/// The attribute that is none: what a person is to be related to.
+const RELATIONSHIPS: &str = "cio_relationships";
+const ADD: &str = "add_relationships";
+
 /// What an item adds to a batch's body beside its own bytes: a comma.
 pub(super) const ITEM_OVERHEAD: usize = 1;
 /// What a batch's body holds beside its items: `{"batch":[` and `]}`.

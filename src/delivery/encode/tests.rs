@@ -129,6 +129,13 @@ fn relationships_that_only_v1_can_say_make_a_request_of_their_own() {
         assert_eq!(of_v1["cio_relationships"], data["cio_relationships"]);
     }
     let list = json!({"cio_relationships": adding()["relationships"]});
+    let (_, of_v1) = call("identify", "u1", &list);
+    assert_eq!(of_v1["cio_relationships"], adding());
+    let nothing = json!({"cio_relationships": null});
+    let (_, of_v1) = call("identify", "u1", &nothing);
+    for sent in [of_v1, item("identify", "u1", &nothing)] {
+        assert_eq!(sent.get("cio_relationships"), None);
+    }
     assert_eq!(
         item("identify", "u1", &list)["cio_relationships"],
         list["cio_relationships"]

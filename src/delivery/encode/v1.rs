@@ -5,8 +5,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use super::edited::Edited;
-use super::{Call, json};
-use crate::delivery::operation::{Action, Operation};
+use super::{ADD, Call, RELATIONSHIPS, json};
+use crate::delivery::operation::{Action, Object, Operation};
 use crate::delivery::refusal::Refusal;
 use crate::delivery::unix_time::seconds_of_ms;
 
@@ -23,6 +23,21 @@ const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'(')
     .remove(b')');
 
+/// Nothing to be related to is nothing to say.
+fn unset(attributes: Option<&Object>) -> &'static [&'static str] {
+    match attributes.and_then(|map| map.get(RELATIONSHIPS)) {
+        Some(Value::Null) => &[RELATIONSHIPS],
+        _ => &[],
+    }
+}
+
+/// What v2 calls by the same name is the list alone.
+fn relationships(attributes: Option<&Object>) -> Option<Value> {
+    let list = attributes?.get(RELATIONSHIPS)?;
+    list.is_array()
+        .then(|| serde_json::json!({"action": ADD, "relationships": list}))
+}
+
 pub(super) fn call(operation: &Operation<'_>, event_id: &str) -> Result<Call, Refusal> {
     if matches!(&*operation.user_id, "." | "..") {
         return Err(Refusal::UserIdNotInPath);
@@ -35,9 +50,10 @@ pub(super) fn call(operation: &Operation<'_>, event_id: &str) -> Result<Call, Re
             path: format!("/api/v1/customers/{user}"),
             body: json(&Edited {
                 object: attributes.map,
-                skip: &[],
+                skip: unset(attributes.map),
                 set: &[
                     ("created_at", attributes.created_at.map(Value::from)),
+                    (RELATIONSHIPS, relationships(attributes.map)),
                     (
                         "_timestamp",
                         Some(attributes.timestamp.unwrap_or(enqueued).into()),

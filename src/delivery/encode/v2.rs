@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::edited::Edited;
 use super::limits::BATCH_ITEM;
-use super::{Call, ITEM_OVERHEAD, json};
+use super::{ADD, Call, ITEM_OVERHEAD, RELATIONSHIPS, json};
 use crate::delivery::operation::{Action, Object, Operation};
 use crate::delivery::unix_time::seconds_of_ms;
 
@@ -73,7 +73,8 @@ pub(super) fn item(operation: &Operation<'_>, event_id: &str) -> Option<Bytes> {
     let item = match &operation.action {
         Action::Identify(attributes) => {
             created_at = [("created_at", attributes.created_at.map(Value::from))];
-            let related = attributes.map.and_then(|map| map.get("cio_relationships"));
+            let related = attributes.map.and_then(|map| map.get(RELATIONSHIPS));
+            let related = related.filter(|related| !related.is_null());
             Item {
                 r#type: "person",
                 identifiers,
@@ -84,7 +85,7 @@ pub(super) fn item(operation: &Operation<'_>, event_id: &str) -> Option<Bytes> {
                 attributes: Some(Edited {
                     object: attributes.map,
                     // In v2 these two stand beside the attributes.
-                    skip: &["_timestamp", "cio_relationships"],
+                    skip: &["_timestamp", RELATIONSHIPS],
                     set: &created_at,
                 }),
                 cio_relationships: match related {
@@ -113,7 +114,7 @@ fn relationships(of_v1: &Value) -> Option<&Value> {
     if of_v1.is_array() {
         return Some(of_v1);
     }
-    let adds = of_v1.get("action").and_then(Value::as_str) == Some("add_relationships");
+    let adds = of_v1.get("action").and_then(Value::as_str) == Some(ADD);
     of_v1
         .get("relationships")
         .filter(|list| adds && list.is_array())

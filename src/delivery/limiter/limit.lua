@@ -31,7 +31,7 @@ local AHEAD = 100000
 local BEHIND = 4000
 local MEMBER = 10 * SECOND
 -- No honest hold ends later: the clock was set back.
-local HOLD = 601 * SECOND
+local HOLD = 301 * SECOND
 local KEEP_MS = 86400000
 local STEP, FALL, RISE, LEAST = 5 * SECOND, 0.7, 0.1, 0.1
 

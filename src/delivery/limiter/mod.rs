@@ -40,7 +40,7 @@ const BACKOFF: Backoff = Backoff {
 };
 /// A Retry-After beyond this holds the workspace no longer (`limit.lua` believes no hold that is
 /// longer): what Customer.io asks for is minutes, and a proxy's mistake must not stop all for days.
-const MAX_HOLD: Duration = Duration::from_mins(10);
+const MAX_HOLD: Duration = Duration::from_mins(5);
 /// Up to so long past the time to ask again one waits more, by chance, so that waiting pods do not
 /// ask in step. Less than what is reserved ahead: nothing is lost.
 const SCATTER: Duration = Duration::from_millis(30);
