@@ -87,7 +87,8 @@ pub(super) enum News {
     /// Numbers, and words with numbers in them: pods come and go, or the queue became empty, or is
     /// no longer, or doubled or halved. Also that the HPA has begun to act, as every HPA does
     /// some seconds after it was made, and `RateLimited`: with a thousand queues in motion at the
-    /// edge of their limit it turns somewhere at every moment.
+    /// edge of their limit it turns somewhere at every moment. And steps on the way to `Ready`, which
+    /// tells them all when it turns.
     Numbers,
     /// Anything else: a condition, another generation.
     Picture,
@@ -97,6 +98,9 @@ pub(super) enum News {
 const FEW: i64 = 10;
 /// Conditions whose message has numbers in it that move all the time.
 const MOVING: [&str; 2] = [conditions::RATE_LIMITED, conditions::SCALING_ACTIVE];
+
+/// What the other conditions come to.
+const SUMMARY: [&str; 4] = ["Ready", "Reconciling", "Stalled", "Degraded"];
 
 /// Pure: what `after` would tell somebody who knows `before`.
 pub(super) fn worth_writing(before: &CioPipelineStatus, after: &CioPipelineStatus) -> News {
@@ -118,11 +122,13 @@ pub(super) fn worth_writing(before: &CioPipelineStatus, after: &CioPipelineStatu
 }
 
 /// The status without numbers, without the words that have some in them, and without what turns
-/// with the numbers.
+/// with the numbers. Of a pipeline that is not ready the summary alone: it says what is wrong.
 fn picture(status: &CioPipelineStatus) -> CioPipelineStatus {
+    let on_its_way = ready_of(status).is_some_and(|ready| ready.status != "True");
     let conditions = status
         .conditions
         .iter()
+        .filter(|it| !on_its_way || SUMMARY.contains(&it.type_.as_str()))
         .filter(|it| it.type_ != conditions::RATE_LIMITED)
         .filter(|it| it.type_ != conditions::SCALING_ACTIVE || it.status == "False");
     let conditions = conditions.map(|condition| Condition {
@@ -305,6 +311,53 @@ mod tests {
         ] {
             assert_eq!(worth_writing(before, &after), expected, "{after:?}");
         }
+    }
+
+    #[test]
+    fn steps_on_the_way_to_ready_are_told_with_the_numbers_and_what_is_wrong_at_once() {
+        let with = |readings: &[(&'static str, &'static str, &str)]| {
+            let findings = readings
+                .iter()
+                .map(|(kind, status, reason)| Finding::new(kind, status, *reason, ""));
+            let stamped =
+                conditions::stamp(findings.collect(), &[], Some(1), Timestamp::UNIX_EPOCH);
+            CioPipelineStatus {
+                conditions: stamped,
+                ..CioPipelineStatus::default()
+            }
+        };
+        let starting = ("Ready", "False", conditions::UNAVAILABLE);
+        let ready = ("Ready", "True", "PodsReady");
+        let (fine, bad) = (("Degraded", "False", "Ok"), ("Degraded", "True", "Down"));
+        let (rolling, rolled) = (("Progressing", "True", "R"), ("Progressing", "False", "C"));
+        for (before, after, expected) in [
+            (
+                [starting, fine, rolling],
+                [starting, fine, rolling],
+                News::None,
+            ),
+            (
+                [starting, fine, rolling],
+                [starting, fine, rolled],
+                News::Numbers,
+            ),
+            (
+                [starting, fine, rolling],
+                [starting, bad, rolling],
+                News::Picture,
+            ),
+            (
+                [starting, fine, rolled],
+                [ready, fine, rolled],
+                News::Picture,
+            ),
+            ([ready, fine, rolling], [ready, fine, rolled], News::Picture),
+        ] {
+            let found = worth_writing(&with(&before), &with(&after));
+            assert_eq!(found, expected, "{before:?} → {after:?}");
+        }
+        let first = worth_writing(&with(&[]), &with(&[starting, fine]));
+        assert_eq!(first, News::Picture);
     }
 
     #[test]
