@@ -1,7 +1,7 @@
 //! Asking a pipeline's workers whether Customer.io takes what they send.
 //!
-//! A worker's circuit opens for the whole workspace, but a worker without jobs neither opens nor
-//! closes its own. So every worker is asked, and the newest word counts.
+//! Each worker has a circuit of its own, and one without jobs neither opens nor closes it. So every
+//! worker is asked, and the newest word counts.
 
 use std::net::SocketAddr;
 
