@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help check test test-hpa test-limit test-soak soak test-e2e test-keda bench bench-scale tools images release demo demo-clean clean setup sbom
+.PHONY: help check test test-hpa test-limit test-soak test-million soak test-e2e test-keda bench bench-scale tools images release demo demo-clean clean setup sbom
 
 CARGO ?= cargo
 CLUSTER := tests/cluster/cluster
@@ -29,6 +29,9 @@ test-soak: setup ## every fault at once, and memory, for a minute or two
 
 soak: setup ## the same for 20 minutes in each mode
 	CIO_TEST_SOAK_SECONDS=1200 $(CARGO) test --locked $(TESTS) -- --ignored --test-threads=1 --nocapture soak::
+
+test-million: setup ## a file of a million lines, sent by runs that are killed: memory, and each line once; no part of `make test`
+	$(CARGO) test --locked $(TESTS) -- --ignored --test-threads=1 --nocapture send::crash::
 
 test-hpa: ## record Kubernetes' own HPA controller anew and compare with what the forecast is tested against
 	@tests/hpa/record

@@ -1,6 +1,7 @@
 //! `cio loadtest` as a process against the simulator as a process.
 
 mod app_api;
+mod asked;
 mod queue;
 mod ramp;
 mod stall;
@@ -223,6 +224,14 @@ async fn a_run_that_was_killed_is_cleaned_up_by_its_id() {
     .await;
     drop(run);
     let id = &scene.only_run();
+    let mut elsewhere = scene.variables();
+    elsewhere[0].1 = "another-site";
+    let people = scene.numbers().await["people"].clone();
+    let (code, log) = process::run(&["loadtest", "cleanup", "--run", id], &elsewhere);
+    assert_eq!(code, Some(2), "{log}");
+    let where_it_was = format!("workspace site at {}", scene.url);
+    assert!(log.contains(&where_it_was), "{log}");
+    assert_eq!(scene.numbers().await["people"], people);
     let (code, log) = process::run(&["loadtest", "cleanup", "--run", id], &scene.variables());
     assert_eq!(code, Some(0), "{log}");
     assert_eq!(

@@ -11,15 +11,15 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// Path → answer; a status where it is no object.
-pub(super) type Answers = BTreeMap<String, Value>;
+pub(crate) type Answers = BTreeMap<String, Value>;
 
-pub(super) struct ApiServer {
+pub(crate) struct ApiServer {
     folder: TempDir,
 }
 
 impl ApiServer {
     /// What is not in `answers` is 404. Every right is given, but those to what answers 403.
-    pub(super) async fn start(answers: Answers) -> Self {
+    pub(crate) async fn start(answers: Answers) -> Self {
         let answers = Arc::new(answers);
         let router = Router::new().fallback(move |method: Method, uri: Uri| {
             let answers = Arc::clone(&answers);
@@ -42,7 +42,7 @@ impl ApiServer {
     }
 
     /// For `KUBECONFIG`.
-    pub(super) fn kubeconfig(&self) -> PathBuf {
+    pub(crate) fn kubeconfig(&self) -> PathBuf {
         self.folder.path().join("config")
     }
 }

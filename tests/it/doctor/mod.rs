@@ -1,7 +1,7 @@
 //! `cio doctor`: the built binary beside a real Redis, the simulator and an API server that answers what
 //! it is told. `e2e::doctor` has a real cluster.
 
-mod api_server;
+pub(crate) mod api_server;
 mod cluster;
 mod without_cluster;
 

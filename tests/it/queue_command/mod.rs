@@ -4,4 +4,5 @@ mod drain;
 mod failed;
 mod look;
 mod pause;
+mod pipeline;
 mod scene;

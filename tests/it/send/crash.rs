@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::sleep;
 
+use super::ledger::Ledger;
 use super::{Desk, Ran, events, lines, sent};
 use crate::support::eventually;
 use crate::support::memory::own_peak_kib;
@@ -13,22 +14,29 @@ use crate::support::memory::own_peak_kib;
 const MOST_KIB: u64 = (64 - 16) * 1024;
 
 /// Kills a run three times and lets the fourth end it; the most memory any of them took, in KiB.
-async fn kill_three_times(desk: &Desk, path: &str, count: u64, options: &[&str]) -> u64 {
+async fn kill_three_times(
+    desk: &Desk,
+    ledger: &Ledger,
+    path: &str,
+    count: usize,
+    options: &[&str],
+) -> u64 {
     let arguments = [&["send", path, "--resume"], options].concat();
+    let to_ledger = [("CUSTOMERIO_TRACK_URL", ledger.url.as_str())];
+    let lines = || ledger.look(|it| it.lines);
     let mut memory = 0;
     for kill in 1..=3 {
-        let mut run = desk.start(&arguments, &[]);
-        let enough = count * kill / 5;
-        while desk.count("events").await < enough {
+        let mut run = desk.start(&arguments, &to_ledger);
+        while lines() < count * kill / 5 {
             memory = memory.max(own_peak_kib(run.id()).unwrap_or(0));
             assert!(run.try_wait().unwrap().is_none(), "it ended at {kill}");
             sleep(Duration::from_millis(20)).await;
         }
         run.kill().unwrap();
         run.wait().unwrap();
-        assert!(desk.count("events").await < count, "all was sent at {kill}");
+        assert!(lines() < count, "all was sent at {kill}");
     }
-    let last = desk.command(&arguments, &[]).spawn().unwrap();
+    let last = desk.command(&arguments, &to_ledger).spawn().unwrap();
     let id = last.id();
     let waiting = tokio::task::spawn_blocking(move || last.wait_with_output());
     while !waiting.is_finished() {
@@ -37,19 +45,21 @@ async fn kill_three_times(desk: &Desk, path: &str, count: u64, options: &[&str])
     }
     let ran = Ran::of(&waiting.await.unwrap().unwrap());
     assert_eq!(ran.code, Some(0), "{}", ran.errors);
-    assert_eq!(ran.result, sent(count, 0));
+    assert_eq!(ran.result, sent(count as u64, 0));
     memory
 }
 
 async fn exactly_once(count: usize, options: &[&str]) {
-    let desk = Desk::new(&["--latency", "20"]).await;
+    let (desk, ledger) = (Desk::new(&[]).await, Ledger::start(count).await);
     let path = desk.write("operations.jsonl", &events(count));
     let path = path.to_str().unwrap();
-    let count = count as u64;
-    let memory = kill_three_times(&desk, path, count, options).await;
-    let duplicates = desk.count("duplicates").await;
-    println!("{count} lines: {memory} KiB at most, {duplicates} recognised");
-    assert_eq!(desk.count("events").await, count);
+    let memory = kill_three_times(&desk, &ledger, path, count, options).await;
+    let (lines, doubled) = ledger.look(|it| {
+        let recognised = it.recognised;
+        println!("{count} lines: {memory} KiB at most, {recognised} recognised");
+        (it.lines, it.doubled)
+    });
+    assert_eq!((lines, doubled), (count, 0));
     assert!(
         (1..MOST_KIB).contains(&memory),
         "{memory} KiB of {MOST_KIB}"
@@ -73,7 +83,7 @@ async fn a_run_killed_three_times_delivers_each_line_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes minutes: a million lines"]
+#[ignore = "takes some minutes: make test-million"]
 async fn a_million_lines_take_no_more_memory_and_arrive_once() {
     exactly_once(1_000_000, &[]).await;
 }
@@ -137,7 +147,7 @@ async fn a_changed_file_is_not_gone_on_with() {
         ran.errors
     );
 
-    desk.fault(&json!([]));
+    desk.simulator.faults(&json!([])).await;
     desk.write("operations.jsonl", &events(11));
     let ran = desk.run(&["send", name, "--resume"], &[]);
     assert_eq!(ran.code, Some(2), "{}", ran.errors);

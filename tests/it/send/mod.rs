@@ -5,6 +5,7 @@ mod crash;
 mod ended;
 mod enqueue;
 mod input;
+mod ledger;
 mod limit;
 
 use std::fmt::Write as _;
@@ -14,30 +15,23 @@ use std::process::{Child, Command, Output, Stdio};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::eventually;
-use crate::support::http;
-use crate::support::process::Cio;
-use crate::support::redis::free_port;
+use crate::support::simulator::SimulatorProcess;
 
 /// A simulator and a folder for files.
 struct Desk {
     folder: TempDir,
     url: String,
-    _simulator: Cio,
+    simulator: SimulatorProcess,
 }
 
 impl Desk {
     async fn new(options: &[&str]) -> Self {
-        let address = format!("127.0.0.1:{}", free_port());
-        let arguments = [&["simulator", "--listen", &address], options].concat();
-        let simulator = Cio::start(&arguments, &[]);
-        let desk = Self {
+        let simulator = SimulatorProcess::start(options).await;
+        Self {
             folder: tempfile::tempdir().unwrap(),
-            url: format!("http://{address}"),
-            _simulator: simulator,
-        };
-        eventually("the simulator", async || http::get(&desk.url).await).await;
-        desk
+            url: simulator.url.clone(),
+            simulator,
+        }
     }
 
     fn write(&self, name: &str, text: &str) -> PathBuf {
@@ -74,26 +68,10 @@ impl Desk {
         command.spawn().unwrap()
     }
 
-    async fn state(&self) -> Value {
-        let (_, text) = http::get(&format!("{}/_sim/state", self.url))
-            .await
-            .unwrap();
-        serde_json::from_str(&text).unwrap()
-    }
-
     /// A number of the state, wherever it stands.
     async fn count(&self, name: &str) -> u64 {
-        let state = self.state().await;
+        let state = self.simulator.state().await;
         find(&state, name).unwrap_or_else(|| panic!("no {name} in {state}"))
-    }
-
-    fn fault(&self, rules: &Value) {
-        let body = rules.to_string();
-        let url = format!("{}/_sim/faults", self.url);
-        let put = Command::new("curl")
-            .args(["-sf", "-X", "PUT", &url, "-d", &body])
-            .status();
-        assert!(put.unwrap().success(), "{body}");
     }
 }
 
@@ -120,14 +98,14 @@ impl Ran {
     }
 }
 
-/// So many events over a tenth as many users.
+/// So many events over a tenth as many users, the first called e0, the next one e1.
 fn events(count: usize) -> String {
     let mut text = String::new();
     for n in 0..count {
         let user = n % (count / 10).max(1);
         writeln!(
             text,
-            r#"{{"type":"track","userId":"u{user}","data":{{"name":"e","data":{{"n":{n}}}}}}}"#
+            r#"{{"type":"track","userId":"u{user}","data":{{"name":"e{n}","data":{{"n":{n}}}}}}}"#
         )
         .unwrap();
     }
