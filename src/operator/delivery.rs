@@ -28,6 +28,8 @@ pub(super) enum Delivery {
     Refused(Refused),
     /// It does not answer, or not as it should.
     Unavailable,
+    /// What answers is not its Track API.
+    Unexpected,
     /// No worker can be asked: none runs, or the image is another's.
     NotAsked,
     /// None of the workers answered.
@@ -91,6 +93,7 @@ fn judge(words: &[Word]) -> Delivery {
         Some((class, since)) if *since >= answered_at => match class.as_str() {
             "unauthorized" => Delivery::Refused(Refused::Credentials),
             "redirected" => Delivery::Refused(Refused::Region),
+            "unexpected" => Delivery::Unexpected,
             _ => Delivery::Unavailable,
         },
         _ => Delivery::Unhindered,
@@ -106,7 +109,7 @@ mod tests {
             let open = u8::from(known == class);
             format!("cio_delivery_circuit_open{{class=\"{known}\"}} {open}\n")
         };
-        let lines: String = ["redirected", "unauthorized", "unavailable"]
+        let lines: String = ["redirected", "unauthorized", "unavailable", "unexpected"]
             .map(line)
             .concat();
         format!("# TYPE x gauge\n{ANSWERED_AT} {answered_at}\n{lines}{OPENED_AT} {opened_at}\n")
@@ -132,6 +135,7 @@ mod tests {
                 Delivery::Refused(Refused::Region),
             ),
             (vec![("unavailable", 9.0, 0.0)], Delivery::Unavailable),
+            (vec![("unexpected", 9.0, 0.0)], Delivery::Unexpected),
             // One that has had no job since before has nothing to say against it.
             (
                 vec![("", 0.0, 7.0), ("unauthorized", 9.0, 8.0)],

@@ -41,6 +41,13 @@ pub(super) fn delivering(delivery: &Delivery, workspace: &Workspace) -> Finding 
              it is tried now and then, and delivery goes on by itself"
                 .to_owned(),
         ),
+        Delivery::Unexpected => (
+            "False",
+            "UnexpectedAnswers",
+            "what answers does not know the Track API's calls: few jobs are taken, until it does; \
+             check spec.workspace.endpoint, and proxies on the way there"
+                .to_owned(),
+        ),
         Delivery::NotAsked => (
             "Unknown",
             "NoWorkerToAsk",

@@ -449,6 +449,11 @@ fn what_customer_io_refuses_is_said_with_where_to_mend_it() {
             ("False", "CustomerIoUnavailable"),
             "goes on by itself",
         ),
+        (
+            Delivery::Unexpected,
+            ("False", "UnexpectedAnswers"),
+            "check spec.workspace.endpoint",
+        ),
         (Delivery::NotAsked, ("Unknown", "NoWorkerToAsk"), ""),
         (Delivery::NoAnswer, ("Unknown", "WorkerUnreachable"), ""),
     ] {
