@@ -25,7 +25,7 @@ async fn a_run_is_not_gone_on_with_at_another_endpoint() {
     assert!(ran.errors.contains(state), "{}", ran.errors);
     assert_eq!(other.count("requests").await, 0);
 
-    desk.fault(&json!([]));
+    desk.simulator.faults(&json!([])).await;
     let ran = desk.run(&arguments, &[]);
     assert_eq!(
         (ran.code, ran.result),
@@ -42,7 +42,7 @@ async fn a_file_that_became_shorter_is_not_gone_on_with() {
     let arguments = ["send", path.to_str().unwrap(), "--resume"];
     assert_eq!(desk.run(&arguments[..2], &[]).code, Some(1));
 
-    desk.fault(&json!([]));
+    desk.simulator.faults(&json!([])).await;
     desk.write("operations.jsonl", &events(9));
     let ran = desk.run(&arguments, &[]);
     assert_eq!((ran.code, ran.result), (Some(2), Value::Null));
@@ -66,7 +66,7 @@ async fn a_file_that_becomes_shorter_while_it_is_sent_is_an_error_that_says_so()
     let kept = text.match_indices('\n').nth(OPERATIONS / 2 - 1).unwrap().0 + 1;
     let file = OpenOptions::new().write(true).open(&path).unwrap();
     file.set_len(kept as u64).unwrap();
-    desk.fault(&json!([]));
+    desk.simulator.faults(&json!([])).await;
 
     let ran = Ran::of(&run.wait_with_output().unwrap());
     let found = OPERATIONS / 2;
@@ -94,7 +94,7 @@ async fn an_outage_costs_no_attempt() {
         sleep(Duration::from_millis(100)).await;
     }
     assert_eq!(run.wait().unwrap().code(), Some(0));
-    let state = desk.state().await;
+    let state = desk.simulator.state().await;
     let answers = json!({"503": 5, "404": 4, "200": 1});
     assert_eq!(state["requests_by_status"], answers);
     assert_eq!(state["events"], 1);
