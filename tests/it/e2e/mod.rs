@@ -14,6 +14,7 @@ mod faults;
 mod keda;
 mod lifecycle;
 mod limit;
+mod lookup;
 mod monitoring;
 mod observability;
 mod outages;
