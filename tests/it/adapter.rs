@@ -227,6 +227,9 @@ fn pod(name: &str, phase: &str, sidecar: SocketAddr) -> k8s_openapi::api::core::
     .unwrap()
 }
 
+/// At once: fewer than it has room for by itself.
+const CONNECTIONS: usize = 64;
+
 /// A running adapter and everything around it.
 struct Bench {
     address: SocketAddr,
@@ -271,7 +274,8 @@ impl Bench {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        tokio::spawn(tls::server::serve(
+        tokio::spawn(tls::server::serve_at_most(
+            CONNECTIONS,
             listener,
             configs,
             router,
@@ -732,6 +736,36 @@ async fn authorities_rotate_without_a_restart() {
     assert!(!matches!(old, Ok(200)), "{old:?}");
     let mut again = bench.connect(Some(bench.proxy())).await;
     again.get(METRIC, &user).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn idle_connections_make_room_for_one_that_asks() {
+    let bench = Bench::new().await;
+    let user = [("x-remote-user", HPA)];
+    let mut hpa = bench.connect(Some(bench.proxy())).await;
+    assert_eq!(hpa.get(METRIC, &user).await.unwrap().0, 200);
+    // They ask nothing, and begin no handshake.
+    let mut silent = Vec::new();
+    for _ in 0..2 * CONNECTIONS {
+        silent.push(TcpStream::connect(bench.address).await.unwrap());
+    }
+    let (code, document) = bench.ask_as_hpa().await;
+    assert_eq!(code, 200, "{document}");
+    let (code, _) = hpa.get(METRIC, &user).await.unwrap();
+    assert_eq!(code, 200, "who has asked stays while others have not");
+    drop(silent);
+
+    let mut idle = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let mut caller = bench.connect(None).await;
+        assert_eq!(caller.get("/healthz", &[]).await.unwrap().0, 200);
+        idle.push(caller);
+    }
+    assert_eq!(
+        bench.ask_as_hpa().await.0,
+        200,
+        "all had asked, and none asks"
+    );
 }
 
 #[tokio::test]

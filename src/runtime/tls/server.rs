@@ -69,7 +69,19 @@ pub async fn serve(
     metrics: ConnectionMetrics,
     stop: CancellationToken,
 ) {
-    let room = Room::new(CONNECTIONS);
+    serve_at_most(CONNECTIONS, listener, config, router, metrics, stop).await;
+}
+
+/// The same, with so many connections at once.
+pub async fn serve_at_most(
+    connections: usize,
+    listener: TcpListener,
+    config: watch::Receiver<Arc<ServerConfig>>,
+    router: Router,
+    metrics: ConnectionMetrics,
+    stop: CancellationToken,
+) {
+    let room = Room::new(connections);
     let tasks = TaskTracker::new();
     while let Some(Some((stream, place))) = stop.run_until_cancelled(accept(&listener, &room)).await
     {
