@@ -8,7 +8,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
 
 use super::latest::{Latest, Reading};
 use super::limit::{LastUse, LimitFollower, LimitUse};
-use crate::queue::counts::{CountsReader, QueueCounts};
+use crate::queue::counts::CountsReader;
 use crate::runtime::clock::Clock;
 
 /// The loop's parts.
@@ -103,19 +103,7 @@ pub(super) async fn write_health(latest: Latest, queue: String, pace: Duration) 
     loop {
         ticks.tick().await;
         if let Some(counts) = latest.counts() {
-            health_line(&queue, &counts);
+            counts.log_health(&queue);
         }
     }
-}
-
-/// What BullMQ's `getWaitingCount` calls waiting includes the paused list of BullMQ 5.
-fn health_line(queue: &str, counts: &QueueCounts) {
-    tracing::info!(
-        queue.name = queue,
-        queue.waiting = counts.waiting + counts.paused,
-        queue.active = counts.active,
-        queue.failed = counts.failed,
-        queue.completed = counts.completed,
-        "queue health"
-    );
 }

@@ -1,5 +1,7 @@
 //! How full a queue is: BullMQ's states counted in one round trip.
 
+use std::fmt;
+
 use redis::Script;
 
 use super::QueueError;
@@ -55,6 +57,21 @@ pub struct QueueCounts {
     /// gives jobs out in the order they came, so this is the oldest but for retried and
     /// prioritized jobs.
     pub oldest_waiting_timestamp_ms: Option<u64>,
+}
+
+impl QueueCounts {
+    /// Writes the guide's health line of the queue. What BullMQ's `getWaitingCount` calls waiting includes the
+    /// paused list of BullMQ 5.
+    pub fn log_health(&self, queue: impl fmt::Display) {
+        tracing::info!(
+            queue.name = %queue,
+            queue.waiting = self.waiting + self.paused,
+            queue.active = self.active,
+            queue.failed = self.failed,
+            queue.completed = self.completed,
+            "queue health"
+        );
+    }
 }
 
 /// Jobs that a worker has or could have now: ready plus in flight. While the queue is paused only

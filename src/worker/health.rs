@@ -9,8 +9,7 @@ use crate::queue::counts::CountsReader;
 
 const EVERY: Duration = Duration::from_secs(30);
 
-/// Writes it every 30 seconds, for ever; none while Redis does not answer. What BullMQ's
-/// `getWaitingCount` calls waiting includes the paused list of BullMQ 5.
+/// Writes it every 30 seconds, for ever; none while Redis does not answer.
 pub(super) async fn write(counts: &CountsReader, settings: &WorkerSettings) {
     if !settings.health_log {
         return std::future::pending().await;
@@ -20,14 +19,7 @@ pub(super) async fn write(counts: &CountsReader, settings: &WorkerSettings) {
         ticks.tick().await;
         // Whoever fetches jobs has said already that Redis does not answer.
         if let Ok(counts) = counts.read().await {
-            tracing::info!(
-                queue.name = %settings.queue,
-                queue.waiting = counts.waiting + counts.paused,
-                queue.active = counts.active,
-                queue.failed = counts.failed,
-                queue.completed = counts.completed,
-                "queue health"
-            );
+            counts.log_health(&settings.queue);
         }
     }
 }

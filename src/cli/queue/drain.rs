@@ -36,10 +36,8 @@ impl Drain {
     pub(super) async fn run(self) -> Result<(), CommandError> {
         self.confirm.check()?;
         let opened = self.target.open().await?;
-        match self.go(&opened).await? {
-            Ok(done) => self.answer.print(&done, |done| said(*done)),
-            Err(error) => Err(opened.failed(error).await),
-        }
+        let outcome = self.go(&opened).await?;
+        opened.tell(outcome, self.answer, |done| said(*done)).await
     }
 
     async fn go(&self, opened: &Opened) -> Result<Result<Drained, QueueError>, CommandError> {

@@ -7,7 +7,7 @@ use super::super::answer::Answer;
 use super::target::Target;
 use super::words::{jobs, moment, one_line};
 use crate::queue::oncall::failed::grouped;
-use crate::queue::oncall::groups::Group;
+use crate::queue::oncall::groups::{Group, Groups};
 
 /// Show why jobs failed: one line for each reason.
 #[derive(Debug, Args)]
@@ -26,10 +26,9 @@ pub(super) struct Failed {
 impl Failed {
     pub(super) async fn run(self) -> Result<(), CommandError> {
         let opened = self.target.open().await?;
-        match grouped(&opened.redis, &opened.keys).await {
-            Ok(groups) => self.answer.print(&groups.into_sorted(), |it| table(it)),
-            Err(error) => Err(opened.failed(error).await),
-        }
+        let groups = grouped(&opened.redis, &opened.keys).await;
+        let sorted = groups.map(Groups::into_sorted);
+        opened.tell(sorted, self.answer, |it| table(it)).await
     }
 }
 

@@ -66,10 +66,10 @@ async fn change(
     answer: Answer,
 ) -> Result<(), CommandError> {
     let opened = target.open().await?;
-    match set(&opened.redis, &opened.keys, wish, major).await {
-        Ok(outcome) => answer.print(&outcome, |outcome| said(wish, *outcome)),
-        Err(error) => Err(opened.failed(error).await),
-    }
+    let outcome = set(&opened.redis, &opened.keys, wish, major).await;
+    opened
+        .tell(outcome, answer, |outcome| said(wish, *outcome))
+        .await
 }
 
 fn said(wish: Wish, outcome: Outcome) -> String {

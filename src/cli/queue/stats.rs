@@ -48,10 +48,10 @@ impl Stats {
         if self.watch {
             return self.watch(&reader, &name).await;
         }
-        match reader.read().await {
-            Ok(overview) => self.answer.print(&overview, |it| picture(&name, it)),
-            Err(error) => Err(opened.failed(error).await),
-        }
+        let overview = reader.read().await;
+        opened
+            .tell(overview, self.answer, |it| picture(&name, it))
+            .await
     }
 
     async fn watch(&self, reader: &OverviewReader, name: &str) -> Result<(), CommandError> {

@@ -4,8 +4,10 @@ use std::fmt::Display;
 
 use anyhow::anyhow;
 use clap::Args;
+use serde::Serialize;
 
 use super::super::CommandError;
+use super::super::answer::Answer;
 use super::super::settings::{QueueSettings, RedisSettings};
 use crate::doctor::resolve::Resolver;
 use crate::queue::QueueError;
@@ -108,6 +110,19 @@ impl Place {
 }
 
 impl Opened {
+    /// Prints what came of a command, or says what went wrong.
+    pub(super) async fn tell<T: Serialize>(
+        &self,
+        outcome: Result<T, QueueError>,
+        answer: Answer,
+        text: impl FnOnce(&T) -> String,
+    ) -> Result<(), CommandError> {
+        match outcome {
+            Ok(result) => answer.print(&result, text),
+            Err(error) => Err(self.failed(error).await),
+        }
+    }
+
     /// What went wrong, with the address and what may help.
     pub(super) async fn failed(&self, error: QueueError) -> CommandError {
         let address = match self.redis.source().address().await {

@@ -4,12 +4,14 @@
 //! most 100 ms ahead, and each is good for a few milliseconds: one that could not be used in time
 //! is dropped, so that requests held up by a busy machine do not bunch up behind the others.
 //! If Redis does not answer, nobody gets a turn. A process that delivers alone may keep the limit
-//! to itself ([`Limiter::local`]). Others may look at how much of it is used ([`usage`]).
+//! to itself ([`Limiter::local`]). Others may look at how much of it is used ([`usage`]),
+//! and by whom ([`sharers`]).
 
 mod announce;
 mod local;
 mod notice;
 mod script;
+pub mod sharers;
 mod turns;
 pub mod usage;
 

@@ -3,23 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::cluster::{not_allowed, unknown};
+use crate::delivery::limiter::sharers;
 use crate::doctor::check::Check;
 use crate::doctor::found::Found;
 
 const NAME: &str = "rate-limit";
 const SPLIT: &str = "rate-limit-redis";
 
-/// From the hash that the limit is kept in (delivery/limiter/limit.lua): `m:<worker>` is
-/// `<rate>:<until, in µs>`.
+/// From the hash that the limit is kept in.
 pub(in crate::doctor) fn shared(fields: &BTreeMap<String, String>, now_ms: u64) -> Check {
-    let sharers = fields.iter().filter(|(name, _)| name.starts_with("m:"));
-    let live: Vec<u64> = sharers
-        .filter_map(|(_, value)| {
-            let (rate, until) = value.split_once(':')?;
-            let until: u64 = until.parse().ok()?;
-            (until / 1000 > now_ms).then(|| rate.parse().ok()).flatten()
-        })
-        .collect();
+    let live = sharers::rates(fields, now_ms * 1_000);
     let rates: BTreeSet<u64> = live.iter().copied().collect();
     let workers = live.len();
     match rates.iter().collect::<Vec<_>>()[..] {
