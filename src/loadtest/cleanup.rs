@@ -27,7 +27,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 pub struct Deletes {
     /// Deletes that were not accepted, with those that were not tried any more.
     pub failed: usize,
-    /// Whether it ended early, after [`HOPELESS`] failures in a row.
+    /// Whether it ended early, after many failures in a row.
     pub gave_up: bool,
 }
 
