@@ -12,8 +12,10 @@ use crate::queue::jobs::locks::Locks;
 use crate::queue::names::QueueName;
 
 /// A pod that is killed leaves thousands of jobs stalled through no fault of theirs; BullMQ's own
-/// default would fail those that this happens to twice.
-pub(super) const MAX_STALLED: u32 = 10;
+/// default would fail those that this happens to twice. Where pods are killed for many minutes on end
+/// some job is hit each time by chance, ten times and more; few could be the cause: what is in a job
+/// cannot end the process that reads it.
+pub(super) const MAX_STALLED: u32 = 50;
 /// A lock is renewed so often while it lasts: twice may go wrong.
 const RENEWALS: u32 = 3;
 
