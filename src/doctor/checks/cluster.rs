@@ -165,7 +165,7 @@ pub(in crate::doctor) fn not_allowed(name: &'static str, what: &str) -> Check {
     Check::warning(
         name,
         format!("not checked: you may not read {what}"),
-        format!("kubectl auth can-i list {what}"),
+        format!("kubectl auth can-i get {what}"),
     )
 }
 
