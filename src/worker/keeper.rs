@@ -15,7 +15,7 @@ use crate::queue::names::QueueName;
 /// default would fail those that this happens to twice. Where pods are killed for many minutes on end
 /// some job is hit each time by chance, ten times and more; few could be the cause: what is in a job
 /// cannot end the process that reads it.
-pub(super) const MAX_STALLED: u32 = 50;
+pub const MAX_STALLED: u32 = 50;
 /// A lock is renewed so often while it lasts: twice may go wrong.
 const RENEWALS: u32 = 3;
 

@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use self::consumer::Consumer;
 use self::hand::Hand;
 use self::keeper::Keeper;
+pub use self::keeper::MAX_STALLED;
 use self::limit_store::RedisLimit;
 use self::metrics::WorkerMetrics;
 use self::processor::Processor;

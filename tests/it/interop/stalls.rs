@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use cio_operator::worker::MAX_STALLED;
 use serde_json::json;
 
 use super::PEERS;
@@ -100,13 +101,13 @@ async fn a_job_that_stalls_more_often_than_we_allow_fails_for_whoever_takes_it()
     for package in PEERS {
         let mut scene = Scene::new(package).await;
         let id = scene.add("a", json!({})).await;
-        // We allow ten.
-        scene.redis::<()>("HSET", &[&id, "stc", "10"]).await;
+        let most = MAX_STALLED.to_string();
+        scene.redis::<()>("HSET", &[&id, "stc", &most]).await;
         abandon(&mut scene, package).await;
         let worker = scene.work().await;
         let job = scene.job_in(&id, "failed").await;
         assert_eq!(job["failedReason"], TOO_OFTEN, "{package}: {job}");
-        assert_eq!(job["stalledCounter"], 11, "{package}: {job}");
+        assert_eq!(job["stalledCounter"], MAX_STALLED + 1, "{package}: {job}");
         worker.stop().await;
     }
 }
