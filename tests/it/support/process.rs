@@ -38,9 +38,14 @@ impl Cio {
     }
 
     /// Asks it to end with SIGTERM; its exit code and what it logged.
-    pub(crate) fn terminate(mut self) -> (Option<i32>, String) {
+    pub(crate) fn terminate(self) -> (Option<i32>, String) {
         let pid = self.0.id().to_string();
         Command::new("kill").arg(pid).status().expect("kill");
+        self.finish()
+    }
+
+    /// Waits until it ends by itself; its exit code and what it logged.
+    pub(crate) fn finish(mut self) -> (Option<i32>, String) {
         let mut log = String::new();
         if let Some(stderr) = self.0.stderr.as_mut() {
             stderr.read_to_string(&mut log).expect("a log in UTF-8");
