@@ -11,6 +11,9 @@ fn fails() -> (u16, String) {
     (404, "no such page".to_owned())
 }
 
+/// The first backoff: time enough to stop a worker before it is over.
+const DELAY_MS: u64 = 700;
+
 const SENTENCE: &str = "Customer.io answered 404: no such page";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -18,7 +21,7 @@ async fn attempts_go_to_and_fro_with_the_delays_of_the_backoff() {
     for package in PEERS {
         let mut scene = Scene::new(package).await;
         scene.receiver.answer(|_, _| fails());
-        let backoff = json!({"attempts": 4, "backoff": {"type": "exponential", "delay": 150}});
+        let backoff = json!({"attempts": 4, "backoff": {"type": "exponential", "delay": DELAY_MS}});
         let id = scene.add("a", backoff).await;
         let before = number(&scene.job(&id).await["timestamp"]);
 
@@ -28,12 +31,12 @@ async fn attempts_go_to_and_fro_with_the_delays_of_the_backoff() {
         worker.stop().await;
         assert_eq!(
             (&job["attemptsMade"], &job["delay"]),
-            (&json!(1), &json!(150)),
+            (&json!(1), &json!(DELAY_MS)),
             "{package}"
         );
         let delayed = scene.entries("delayed").await;
         let due: u64 = delayed[0]["delay"].as_str().unwrap().parse().unwrap();
-        assert!(due >= before + 150, "{package}: {due} {before}");
+        assert!(due >= before + DELAY_MS, "{package}: {due} {before}");
 
         scene.peer_works(json!({"failures": 2})).await;
         let job = eventually("the second attempt", async || {
@@ -42,7 +45,7 @@ async fn attempts_go_to_and_fro_with_the_delays_of_the_backoff() {
         })
         .await;
         scene.peer.call("worker.close", json!([])).await;
-        assert_eq!(job["delay"], 300, "{package}");
+        assert_eq!(job["delay"], 2 * DELAY_MS, "{package}");
         let runs = scene.runs().await;
         assert_eq!(
             (runs.len(), &runs[0]["attemptsMade"]),
@@ -58,7 +61,7 @@ async fn attempts_go_to_and_fro_with_the_delays_of_the_backoff() {
         })
         .await;
         worker.stop().await;
-        assert_eq!(job["delay"], 600, "{package}");
+        assert_eq!(job["delay"], 4 * DELAY_MS, "{package}");
 
         scene.peer_works(json!({})).await;
         let job = scene.job_in(&id, "completed").await;
