@@ -18,9 +18,9 @@ pub(super) type Order = (u64, u64);
 
 /// Users whose failures are remembered; beyond it one is at fault a little later.
 const MAX_SUSPECTS: usize = 4_096;
-/// Operations that a probe passes over because one of the same user has failed: enough to get by
-/// a user's whole backlog piece by piece, few enough to be quick.
-const MAX_PASSED_OVER: usize = 100;
+/// Operations that probes pass over because one of the same user has failed: enough to get by a
+/// user's whole backlog piece by piece, few enough to be quick.
+const MAX_PASSED_OVER: usize = 1_000;
 
 /// Answers in a row that nobody expects (404, say), and no success among them, after which it is
 /// not the jobs: the address is wrong. Until then each costs its jobs an attempt.
@@ -88,7 +88,9 @@ pub(super) struct Circuit {
     suspects: HashMap<Arc<str>, u64>,
     /// Whose probe has failed, and which of their operations it was.
     failed_probes: HashMap<Arc<str>, Order>,
-    passed_over: usize,
+    /// Operations that were put aside for it, each once: where no other worker sends, the only one
+    /// that is left must be tried some time.
+    passed_over: HashSet<(Arc<str>, Order)>,
     /// Whether a batch has opened it, and none has succeeded since: if one opens it again, then
     /// perhaps because of one of its operations.
     opened_by_batch: bool,
@@ -119,9 +121,11 @@ impl Circuit {
             Phase::Open | Phase::Probing { taken: true } => Admission::Return,
             Phase::Probing { taken: false } => {
                 let sibling = self.failed_probes.get(user).is_some_and(|it| *it != order);
-                if sibling && self.passed_over < MAX_PASSED_OVER {
-                    self.passed_over += 1;
-                    return Admission::PutAside;
+                if sibling && self.passed_over.len() < MAX_PASSED_OVER {
+                    // By the time it comes again, so has the one that failed, to whoever took it.
+                    if self.passed_over.insert((Arc::from(user), order)) {
+                        return Admission::PutAside;
+                    }
                 }
                 self.phase = Phase::Probing { taken: true };
                 Admission::Send {
@@ -136,7 +140,9 @@ impl Circuit {
     pub(super) fn probe(&mut self) {
         if self.phase == Phase::Open {
             self.phase = Phase::Probing { taken: false };
-            self.passed_over = 0;
+            if self.passed_over.len() >= MAX_PASSED_OVER {
+                self.passed_over.clear();
+            }
         }
     }
 
@@ -175,6 +181,7 @@ impl Circuit {
         self.opened = 0;
         self.unexpected = 0;
         self.failed_probes.clear();
+        self.passed_over.clear();
     }
 
     /// Nothing is sent until [`probe`](Self::probe).

@@ -118,6 +118,19 @@ fn while_nothing_succeeds_nobody_is_at_fault_and_a_probe_decides() {
             ],
             "PutAside, probe, PutAside, PutAside, probe, Taken",
         ),
+        // A sibling that comes again has let the other go before it, and may be all there is.
+        (
+            &[
+                "down a",
+                "probe",
+                "admit b",
+                "probe-bad b",
+                "probe",
+                "admit B",
+                "admit B",
+            ],
+            "PutAside, probe, PutAside, PutAside, probe, Taken",
+        ),
     ] {
         assert_eq!(run(steps), expected, "{steps:?}");
     }
@@ -248,10 +261,19 @@ fn a_user_s_backlog_does_not_keep_a_probe_from_being_taken() {
     step(&mut circuit, "admit b");
     step(&mut circuit, "probe-bad b");
     step(&mut circuit, "probe");
-    for _ in 0..MAX_PASSED_OVER {
-        assert_eq!(step(&mut circuit, "admit B"), "PutAside");
+    let mut siblings = (1..).map(|n| (n, 0));
+    for order in siblings.by_ref().take(MAX_PASSED_OVER) {
+        assert_eq!(circuit.admit("b", order), Admission::PutAside);
     }
-    assert!(step(&mut circuit, "admit B").starts_with("Send"));
+    let probe = Admission::Send {
+        alone: true,
+        probe: true,
+    };
+    assert_eq!(circuit.admit("b", siblings.next().unwrap()), probe);
+    // What is remembered of them has a bound, too.
+    step(&mut circuit, "probe-bad b");
+    step(&mut circuit, "probe");
+    assert!(circuit.passed_over.is_empty());
 }
 
 #[test]
