@@ -118,7 +118,9 @@ async fn whoever_waits_for_a_turn_keeps_nobody_from_telling_of_a_429() {
     let start = Instant::now();
     tokio::join!(limiter.turn(1), async {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        limiter.throttled(Some(Duration::from_secs(30))).await;
+        let told = limiter.throttled(Some(Duration::from_secs(30)));
+        let told = tokio::time::timeout(Duration::from_secs(1), told).await;
+        assert!(told.is_ok(), "it waits for the other");
         assert_eq!(start.elapsed().as_secs(), 1);
         assert_eq!(store.asked.load(Ordering::Relaxed), 2);
     });
