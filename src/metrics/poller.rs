@@ -1,5 +1,6 @@
 //! Reads the queue at a steady pace and says, once, when it cannot and when it can again.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use prometheus::IntCounter;
@@ -35,41 +36,41 @@ impl Poller {
     }
 
     async fn poll(&mut self, [contact, limit_contact]: &mut [Contact; 2]) {
-        // Taken before the question: the answer is at most as old as this says.
+        // Taken before the questions: the answers are at most as old as this says.
         let (at_ms, at) = (self.clock.now_ms(), Instant::now());
-        match self.reader.read().await {
-            Ok(counts) => {
+        // At once: where Redis is slow, the depth is not held up by two answers one after the other.
+        let (counts, limit) = tokio::join!(self.reader.read(), read_limit(&mut self.limit));
+        let read = limit.and_then(|limit| self.told(limit_contact, limit));
+        let limit = self.last_use.take(read, Instant::now());
+        if let Some(counts) = self.told(contact, counts) {
+            self.readings.send_replace(Some(Reading {
+                counts,
+                limit,
+                at_ms,
+                at,
+            }));
+        }
+    }
+
+    /// What was read; a failure is counted, and logged where it is news. The limit is worth less than
+    /// the depth: that it cannot be read keeps nothing back.
+    fn told<T, E: Display>(&self, contact: &mut Contact, read: Result<T, E>) -> Option<T> {
+        match read {
+            Ok(read) => {
                 contact.succeeded();
-                let limit = self.read_limit(limit_contact).await;
-                self.readings.send_replace(Some(Reading {
-                    counts,
-                    limit,
-                    at_ms,
-                    at,
-                }));
+                Some(read)
             }
             Err(error) => {
                 self.errors.inc();
                 contact.failed(&error.to_string());
+                None
             }
         }
     }
+}
 
-    /// The limit is worth less than the depth: that it cannot be read keeps nothing back.
-    async fn read_limit(&mut self, contact: &mut Contact) -> Option<LimitUse> {
-        let read = match self.limit.as_mut()?.read().await {
-            Ok(limit) => {
-                contact.succeeded();
-                Some(limit)
-            }
-            Err(error) => {
-                self.errors.inc();
-                contact.failed(&error);
-                None
-            }
-        };
-        self.last_use.take(read, Instant::now())
-    }
+async fn read_limit(limit: &mut Option<LimitFollower>) -> Option<Result<LimitUse, String>> {
+    Some(limit.as_mut()?.read().await)
 }
 
 /// Whether something could be read last time; logs the changes only.

@@ -29,6 +29,10 @@ const ANSWER: Duration = Duration::from_secs(65);
 /// The same for a watch, whose head comes at once: until then what it tells of is not known.
 const WATCH_BEGINS: Duration = Duration::from_secs(20);
 
+/// The first and the longest wait before a request is tried again.
+const TRY_AGAIN: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+const TRIES_AGAIN: u32 = 5;
+
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
@@ -78,7 +82,16 @@ where
     S: Service<Request<Body>, Response = Response<Body>, Error = BoxError> + Clone + Send + 'static,
     S::Future: Send,
 {
-    Client::new(Retry::new(RetryPolicy::server_retry(), service), namespace)
+    Client::new(Retry::new(again(), service), namespace)
+}
+
+/// kube's own policy sleeps for minutes in all: a watch that is refused so long says nothing meanwhile,
+/// and a reconcile keeps its place. Whoever asked has a backoff of its own for what lasts longer.
+fn again() -> RetryPolicy {
+    let (first, longest) = TRY_AGAIN;
+    RetryPolicy::new(first, longest, TRIES_AGAIN, true)
+        // Refused only where the first wait is longer than the longest.
+        .unwrap_or_else(|_| RetryPolicy::server_retry())
 }
 
 /// What is counted of requests to the API server.
@@ -200,6 +213,9 @@ fn is_collection(path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
 
     #[test]
@@ -267,5 +283,24 @@ mod tests {
         assert_eq!((count("list", "404"), count("get", NO_ANSWER)), (1, 2));
         assert_eq!(count("watch", NO_ANSWER), 1);
         assert_eq!(count("list", "200"), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_stays_too_busy_is_told_of_within_seconds() {
+        let tries = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&tries);
+        let busy = service_fn(move |_: Request<Body>| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            let answer = Response::builder().status(503).body(Body::empty());
+            async move { answer.map_err(BoxError::from) }
+        });
+        let client = retrying(busy, "default".to_owned());
+        let began = Instant::now();
+        let request = Request::get("/api/v1/pods").body(Body::empty()).unwrap();
+        let answer = client.send(request).await.unwrap();
+        assert_eq!(answer.status(), 503);
+        assert!(tries.load(Ordering::Relaxed) > 1, "it is tried again");
+        let took = began.elapsed();
+        assert!(took < WATCH_BEGINS, "{took:?}");
     }
 }
