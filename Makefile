@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help check test test-hpa test-limit test-soak test-million soak test-e2e test-keda bench bench-scale tools images release demo demo-clean clean setup sbom
+.PHONY: help check test test-hpa test-limit test-soak test-million soak test-e2e test-keda test-policies bench bench-scale tools images release demo demo-clean clean setup sbom
 
 CARGO ?= cargo
 CLUSTER := tests/cluster/cluster
@@ -66,6 +66,9 @@ test-e2e: setup images ## end to end, on a real Kubernetes
 
 test-keda: setup images ## beside a real KEDA, which takes ten minutes to build: no part of `make test`
 	@tests/e2e keda
+
+test-policies: setup images ## where the network enforces NetworkPolicies: no part of `make test`
+	@tests/e2e policies
 
 demo: setup ## the main job, from nothing to a picture; CONTEXT=NAME IMAGE=REPO:TAG uses your own cluster
 	@[ -n "$(CONTEXT)" ] || $(MAKE) --no-print-directory images

@@ -33,6 +33,19 @@ need_go() {
   [ "$(printf '%s\n' "$need" "$have" | sort -V | head -n 1)" = "$need" ] || die "Go $have is too old: install Go $need or newer, see https://go.dev/doc/install"
 }
 
+# built MODULE NAME PACKAGE BIN: a program of another project, at the version that the Go module in the folder MODULE names,
+# as BIN/NAME; again only when that changed. A go.mod for each: their Kubernetes packages are years apart.
+built() {
+  local module=$1 name=$2 package=$3 bin=$4 stamp
+  stamp=$(cat "$module"/go.{mod,sum} | sha256sum | cut -d' ' -f1)
+  [ -x "$bin/$name" ] && [ "$(cat "$bin/.$name" 2>/dev/null)" = "$stamp" ] && return
+  need_go
+  mkdir -p "$bin"
+  step "$name" env -C "$module" CGO_ENABLED=0 GOFLAGS=-mod=readonly GOTOOLCHAIN=local \
+    go build -trimpath -buildvcs=false -ldflags '-s -w' -o "$bin/$name" "$package"
+  echo "$stamp" >"$bin/.$name"
+}
+
 # step NAME CMD...: runs quietly, says how long it took; its output only when it failed.
 step() {
   local name=$1 log started=$SECONDS ticker='' status

@@ -103,6 +103,15 @@ node() {
   start coredns "$BIN/coredns" -conf "$RUN/Corefile"
 }
 
+# Enforces NetworkPolicies, where the variable NETWORK_POLICIES asks for it. Packets between pods pass no filter on their bridge otherwise.
+network_policies() {
+  [ -n "${NETWORK_POLICIES:-}" ] || return 0
+  sysctl -qw net.bridge.bridge-nf-call-iptables=1
+  start kube-router "$BIN/kube-router" --kubeconfig="$PKI/admin.kubeconfig" --hostname-override=node1 \
+    --run-firewall=true --run-router=false --run-service-proxy=false --service-cluster-ip-range=10.96.0.0/16 \
+    --health-port=0 --metrics-port=0 --iptables-sync-period=1m
+}
+
 metrics_server() {
   # shellcheck disable=SC2086 # several flags in one variable are meant
   start metrics-server "$BIN/metrics-server" --kubeconfig="$PKI/admin.kubeconfig" \
@@ -141,6 +150,7 @@ main() {
   apiserver
   control_plane
   node
+  network_policies
   metrics_server
   watch_components
 }

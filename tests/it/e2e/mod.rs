@@ -19,6 +19,7 @@ mod monitoring;
 mod observability;
 mod outages;
 mod own_worker;
+mod policies;
 mod redis;
 mod refusals;
 mod saturation;

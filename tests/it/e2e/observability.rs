@@ -28,7 +28,7 @@ fn monitoring_and_network_policies_render_to_these_objects() {
     let kinds = ["PodMonitor", "NetworkPolicy"];
     let mut objects = template(&EVERYTHING);
     objects.retain(|object| kinds.iter().any(|kind| object["kind"] == *kind));
-    assert_eq!(objects.len(), 4);
+    assert_eq!(objects.len(), 5);
     insta::with_settings!({prepend_module_to_snapshot => false}, {
         insta::assert_yaml_snapshot!("observability", objects);
     });
@@ -61,6 +61,26 @@ fn the_rules_are_the_tested_ones_with_the_address_of_the_runbooks() {
     );
     let tested: Value = serde_saphyr::from_str(&text).expect("YAML");
     assert_eq!(rule["spec"], tested);
+}
+
+#[test]
+#[ignore = "needs helm: make test-e2e"]
+fn nobody_misses_an_adapter_that_is_not_wanted() {
+    let names = |more: &[&str]| -> Vec<String> {
+        let objects = template(&[&EVERYTHING, more].concat());
+        let rule = objects
+            .iter()
+            .find(|object| object["kind"] == "PrometheusRule");
+        let groups = &rule.expect("a PrometheusRule")["spec"]["groups"];
+        let groups = groups.as_array().expect("groups").iter();
+        let rules = groups.flat_map(|group| group["rules"].as_array().expect("rules"));
+        let name = |rule: &Value| rule["alert"].as_str().expect("a name").to_owned();
+        rules.map(name).collect()
+    };
+    let mut wanted = names(&[]);
+    wanted.retain(|name| name != "CioAdapterDown");
+    assert_eq!(names(&["--set", "metricsApi.mode=none"]), wanted);
+    assert_ne!(names(&[]), wanted);
 }
 
 #[test]

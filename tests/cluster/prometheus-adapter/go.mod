@@ -1,4 +1,4 @@
-module cio-operator/tests/cluster/adapters
+module cio-operator/tests/cluster/prometheus-adapter
 
 go 1.26.4
 
