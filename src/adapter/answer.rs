@@ -7,7 +7,7 @@ use futures::future::join_all;
 
 use super::hold::Holds;
 use super::pods::pod::WorkerPod;
-use super::pods::{PodStore, oldest_first};
+use super::pods::{POD_TEMPLATE_LABEL, PodStore, oldest_first};
 use super::reading::Reading;
 use super::readings::Readings;
 use super::refusal::Refusal;
@@ -50,26 +50,47 @@ fn metric_labels(pipeline: &str) -> BTreeMap<String, String> {
     BTreeMap::from([("pipeline".to_owned(), pipeline.to_owned())])
 }
 
-/// One value for every pipeline asked for whose depth is known; no others.
+/// One value for every pipeline asked for whose depth is known, but none that would move the pods
+/// where they are to stay; no others.
 pub(super) async fn external_metric(sources: &Sources<'_>, asked: &ExternalMetric) -> Vec<Total> {
     let everywhere = Target::Selected(Selector::default());
     let mut pipelines = sources.pods.select(&asked.namespace, &everywhere);
     pipelines.retain(|pipeline, _| asked.metric.matches(&metric_labels(pipeline)));
     let totals = pipelines.iter().map(async |(pipeline, pods)| {
         let known = known(sources, &asked.namespace, pipeline, pods).await?;
+        let replicas = Replicas::of(pods);
+        if known.most.is_some() && replicas.are_replaced {
+            return None;
+        }
         Some(Total {
             pipeline: pipeline.clone(),
             timestamp: known.reading.read_at,
-            value: total(known.reading.depth, replicas(pods), known.most),
+            value: total(known.reading.depth, replicas.count, known.most),
         })
     });
     join_all(totals).await.into_iter().flatten().collect()
 }
 
-/// How many pods the HPA divides a total by: also those that do not run yet. With fewer, a total that
+/// The pods that the HPA divides a total by: also those that do not run yet. With fewer, a total that
 /// is held would ask for the others to be removed.
-fn replicas(pods: &[Arc<WorkerPod>]) -> usize {
-    pods.iter().filter(|pod| pod.is_replica).count()
+struct Replicas {
+    count: usize,
+    /// Pods of a new template are beside the old ones. The HPA takes all for what was asked for, so
+    /// that no total leaves the number as it is: at the target it would ask for those that are beside
+    /// the others too, which brings more of them; below it some would go. Without a value it asks for
+    /// no change.
+    are_replaced: bool,
+}
+
+impl Replicas {
+    fn of(pods: &[Arc<WorkerPod>]) -> Self {
+        let replicas = || pods.iter().filter(|pod| pod.is_replica);
+        let templates = || replicas().map(|pod| pod.labels.get(POD_TEMPLATE_LABEL));
+        Self {
+            count: replicas().count(),
+            are_replaced: templates().any(|template| Some(template) != templates().next()),
+        }
+    }
 }
 
 async fn of_pipeline(

@@ -180,6 +180,16 @@ impl Sidecar {
         Self::saying(metrics_text(depth, Clock::system().now().as_second())).await
     }
 
+    /// With the used part of the limit, and whether the circuit is open, where they are known.
+    async fn with_limit(depth: &str, limit: Option<(f64, u8)>) -> Self {
+        let mut text = metrics_text(depth, Clock::system().now().as_second());
+        if let Some((used, open)) = limit {
+            let limit = format!("cio_limit_used_ratio {used}\ncio_limit_circuit_open {open}\n");
+            text = [text.as_str(), "cio_limit_requests_per_second 80\n", &limit].concat();
+        }
+        Self::saying(text).await
+    }
+
     async fn hanging() -> Self {
         let metrics = get(std::future::pending::<String>);
         Self::serving(Router::new().route("/metrics", metrics), Arc::default()).await
@@ -348,6 +358,26 @@ impl Bench {
             .unwrap()
     }
 
+    fn when_saturated(&self, when: &str) {
+        let manifest = format!(
+            "apiVersion: cio.dev/v1alpha1\nkind: CioPipeline\nmetadata: {{name: events}}\nspec:\n  \
+             queue: {{redis: {{url: 'redis://redis'}}}}\n  \
+             autoscaling: {{queueDepth: 300, whenSaturated: {when}}}\n"
+        );
+        let pipeline = cio_operator::api::parse(&manifest).unwrap();
+        self.holds.set("shop", "events", Some(&pipeline.spec));
+    }
+
+    /// What an HPA with an External metric is told.
+    async fn total(&self) -> Option<String> {
+        let path = format!("{EXTERNAL}?labelSelector=pipeline%3Devents");
+        let headers = [("x-remote-user", HPA)];
+        let (code, document) = self.get(Some(self.proxy()), &path, &headers).await;
+        assert_eq!(code, 200, "{document}");
+        let value = document.pointer("/items/0/value")?;
+        Some(value.as_str().unwrap().to_owned())
+    }
+
     /// The HPA's request, through the front proxy.
     async fn ask_as_hpa(&self) -> (u16, Value) {
         self.get(Some(self.proxy()), METRIC, &[("x-remote-user", HPA)])
@@ -468,14 +498,6 @@ async fn the_hpa_gets_a_share_for_every_running_pod_and_for_no_other() {
 
 #[tokio::test]
 async fn a_pipeline_that_holds_is_never_told_to_grow_while_more_pods_could_do_nothing() {
-    let pipeline = |when: &str| {
-        cio_operator::api::parse(&format!(
-            "apiVersion: cio.dev/v1alpha1\nkind: CioPipeline\nmetadata: {{name: events}}\nspec:\n  \
-             queue: {{redis: {{url: 'redis://redis'}}}}\n  \
-             autoscaling: {{queueDepth: 300, whenSaturated: {when}}}\n"
-        ))
-        .unwrap()
-    };
     for (what, when, depth, limit, share) in [
         ("used up", "Hold", "2000", Some((0.97, 0)), "300"),
         ("nothing is sent", "Hold", "2000", Some((0.0, 1)), "300"),
@@ -497,15 +519,8 @@ async fn a_pipeline_that_holds_is_never_told_to_grow_while_more_pods_could_do_no
         ),
     ] {
         let bench = Bench::new().await;
-        bench
-            .holds
-            .set("shop", "events", Some(&pipeline(when).spec));
-        let mut text = metrics_text(depth, Clock::system().now().as_second());
-        if let Some((used, open)) = limit {
-            let limit = format!("cio_limit_used_ratio {used}\ncio_limit_circuit_open {open}\n");
-            text = [text.as_str(), "cio_limit_requests_per_second 80\n", &limit].concat();
-        }
-        let sidecar = Sidecar::saying(text).await;
+        bench.when_saturated(when);
+        let sidecar = Sidecar::with_limit(depth, limit).await;
         for name in ["a", "b"] {
             bench.pods.apply(&pod(name, "Running", sidecar.address));
         }
@@ -515,11 +530,41 @@ async fn a_pipeline_that_holds_is_never_told_to_grow_while_more_pods_could_do_no
         for (name, phase) in [("c", "Pending"), ("d", "Failed")] {
             bench.pods.apply(&pod(name, phase, sidecar.address));
         }
-        let headers = [("x-remote-user", HPA)];
-        let path = format!("{EXTERNAL}?labelSelector=pipeline%3Devents");
-        let (_, document) = bench.get(Some(bench.proxy()), &path, &headers).await;
         let held = if share == "300" { "900" } else { depth };
-        assert_eq!(document["items"][0]["value"], held, "{what}: {document}");
+        assert_eq!(bench.total().await, Some(held.to_owned()), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_pipeline_that_holds_is_told_no_total_while_its_pods_are_replaced() {
+    // The HPA takes pods of a new template beside the old ones for as many that were asked for.
+    let used_up = Some((0.97, 0));
+    for (what, when, limit, phase, expected) in [
+        ("used up", "Hold", used_up, "Pending", None),
+        ("nothing is sent", "Hold", Some((0.0, 1)), "Running", None),
+        (
+            "the old one is over",
+            "Hold",
+            used_up,
+            "Failed",
+            Some("300"),
+        ),
+        ("room", "Hold", Some((0.5, 0)), "Running", Some("2000")),
+        ("it scales", "Scale", used_up, "Running", Some("2000")),
+    ] {
+        let bench = Bench::new().await;
+        bench.when_saturated(when);
+        let sidecar = Sidecar::with_limit("2000", limit).await;
+        for (name, phase, template) in [("a", "Running", "1"), ("b", phase, "2")] {
+            let mut pod = pod(name, phase, sidecar.address);
+            let labels = pod.metadata.labels.as_mut().unwrap();
+            labels.insert("pod-template-hash".to_owned(), template.to_owned());
+            bench.pods.apply(&pod);
+        }
+        assert_eq!(bench.total().await.as_deref(), expected, "{what}");
+        // Shares are averaged and multiplied by the pods that were asked for.
+        let (_, document) = bench.ask_as_hpa().await;
+        assert_ne!(values(&document), [], "{what}");
     }
 }
 

@@ -17,6 +17,8 @@ pub use pod::{created, oldest_first, sidecar, worker};
 
 /// The label that every worker pod carries: the pipeline's name.
 pub const PIPELINE_LABEL: &str = "cio.dev/pipeline";
+/// The label by which a Deployment tells pods of one template from those of another.
+pub(super) const POD_TEMPLATE_LABEL: &str = "pod-template-hash";
 
 /// The pods of one namespace, by name.
 type Pods = BTreeMap<String, Arc<WorkerPod>>;

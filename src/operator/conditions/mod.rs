@@ -81,6 +81,7 @@ pub(super) fn judge(situation: &Situation<'_>) -> Vec<Finding> {
     }
     let refused = obstacle::of_deployment(situation.deployment);
     let obstacle = situation.obstacle.into_iter().chain(&refused).min();
+    let rolling = pods::is_rolling(situation.deployment);
     let parts = summary::Parts {
         available: pods::available(
             situation.deployment,
@@ -88,9 +89,9 @@ pub(super) fn judge(situation: &Situation<'_>) -> Vec<Finding> {
             obstacle.filter(|_| summary::was_available(situation)),
         ),
         progressing: pods::progressing(situation.deployment, obstacle),
-        rolling: pods::is_rolling(situation.deployment),
+        rolling,
         obstacle: obstacle.cloned(),
-        metrics: scaling::metrics_available(situation.depth, situation.hpa),
+        metrics: scaling::metrics_available(situation, rolling),
         delivering: delivering::delivering(situation.delivery, &situation.spec.workspace),
     };
     let mut findings = summary::summary(situation, &parts);

@@ -4,22 +4,33 @@ use k8s_openapi::api::autoscaling::v2::{
     HorizontalPodAutoscaler, HorizontalPodAutoscalerCondition,
 };
 
-use super::Finding;
-use crate::adapter::reading::{Reading, Unknown};
+use super::{Finding, Situation};
+use crate::adapter::reading::Reading;
+use crate::api::{CioPipelineSpec, MetricSource, WhenSaturated};
 
 /// The HPA's own condition, and ours.
 pub(in crate::operator) const SCALING_ACTIVE: &str = "ScalingActive";
+/// The HPA's word for an External metric that has no value.
+const NO_EXTERNAL_METRIC: &str = "FailedGetExternalMetric";
 
 /// `MetricsAvailable`: does the HPA get what it scales on?
-pub(super) fn metrics_available(
-    depth: &Result<Reading, Unknown>,
-    hpa: Option<&HorizontalPodAutoscaler>,
-) -> Finding {
-    if let Err(unknown) = depth {
-        let message = format!("{unknown}; the number of pods is held");
-        return Finding::new("MetricsAvailable", "False", unknown.reason(), message);
-    }
-    match hpa.and_then(inactive) {
+pub(super) fn metrics_available(situation: &Situation<'_>, rolling: bool) -> Finding {
+    let reading = match situation.depth {
+        Ok(reading) => reading,
+        Err(unknown) => {
+            let message = format!("{unknown}; the number of pods is held");
+            return Finding::new("MetricsAvailable", "False", unknown.reason(), message);
+        }
+    };
+    match situation.hpa.and_then(inactive) {
+        Some((reason, _))
+            if reason == NO_EXTERNAL_METRIC && rolling && holds(situation.spec, reading) =>
+        {
+            let message = "more pods could do nothing now (whenSaturated: Hold), and the HPA cannot tell \
+                           those that replace others from more of them: it is told no value until all \
+                           are replaced, and the number of pods is held";
+            Finding::new("MetricsAvailable", "Unknown", "HeldDuringRollout", message)
+        }
         Some((reason, message)) => {
             let remedy = remedy(&reason).map(|it| format!(": {it}"));
             let message = format!(
@@ -35,6 +46,14 @@ pub(super) fn metrics_available(
             "the queue's depth is known and the HPA is active",
         ),
     }
+}
+
+/// Whether the adapter tells no total while pods are replaced.
+fn holds(spec: &CioPipelineSpec, reading: &Reading) -> bool {
+    let autoscaling = &spec.autoscaling;
+    autoscaling.when_saturated == WhenSaturated::Hold
+        && autoscaling.metric_source == MetricSource::External
+        && reading.limit.is_some_and(|limit| limit.is_saturated())
 }
 
 /// `ScalingActive`: the HPA's own condition.
@@ -78,7 +97,7 @@ fn remedy(reason: &str) -> Option<&'static str> {
             "look at the adapter, and with cio doctor at whose custom.metrics.k8s.io is; its owner has to \
              serve cio_queue_depth, or set spec.autoscaling.metricSource: External",
         ),
-        "FailedGetExternalMetric" => Some(
+        NO_EXTERNAL_METRIC => Some(
             "whoever owns external.metrics.k8s.io (kubectl get apiservice \
              v1beta1.external.metrics.k8s.io) has to serve cio_queue_depth with the label pipeline; where \
              nobody does, install the chart with metricsApi.external=true, or set \

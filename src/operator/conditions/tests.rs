@@ -1,4 +1,5 @@
 mod limit;
+mod scaling;
 
 use serde_json::{Value, json};
 
@@ -367,41 +368,6 @@ fn available_means_the_minimum_and_not_every_pod_that_the_hpa_asked_for() {
             "{ready} of {wanted}, generation {observed}"
         );
     }
-}
-
-#[test]
-fn whatever_keeps_the_hpa_from_acting_is_said_but_not_that_it_rests() {
-    for (active, metrics) in [
-        (("True", "ValidMetricFound"), "True"),
-        (("False", "FailedGetPodsMetric"), "False"),
-        (("False", "FailedGetResourceMetric"), "False"),
-        (("False", "AmbiguousSelector"), "False"),
-        (("False", "ScalingDisabled"), "True"),
-    ] {
-        let case = Case::with(|case| case.scaling_active = active);
-        let (status, reason) = active;
-        assert_eq!(case.find("MetricsAvailable").status, metrics, "{reason}");
-        let found = case.find("ScalingActive");
-        assert_eq!((found.status, found.reason.as_str()), (status, reason));
-    }
-    for (reason, words) in [
-        ("FailedGetPodsMetric", "is held: look at the adapter"),
-        ("FailedGetPodsMetric", "metricSource: External"),
-        ("FailedGetExternalMetric", "metricSource: Pods"),
-        ("FailedGetResourceMetric", "look at metrics-server"),
-        ("AmbiguousSelector", "number of pods is held"),
-    ] {
-        let case = Case::with(|case| case.scaling_active = ("False", reason));
-        let message = case.find("MetricsAvailable").message;
-        assert!(message.contains(words), "{reason}: {message}");
-    }
-    let unknown = Case::with(|case| case.depth = Err(Unknown::NoReadySidecar));
-    let found = unknown.find("MetricsAvailable");
-    assert_eq!(
-        (found.status, found.reason.as_str()),
-        ("False", "NoReadySidecar")
-    );
-    assert_eq!(scaling::scaling_active(None).status, "Unknown");
 }
 
 #[test]
