@@ -26,7 +26,7 @@ use super::refusal::Refusal;
 use super::request::{self, ApiPage, CustomVersion, ExternalMetric, Page, PodMetric, Target};
 use crate::runtime::clock::Clock;
 use crate::runtime::http_client::HttpClient;
-use crate::runtime::tls::server::PeerCertificates;
+use crate::runtime::tls::server::{KnownCaller, PeerCertificates};
 
 /// A request that takes longer is refused: a controller that waits knows less than one that is
 /// told "not now".
@@ -144,7 +144,7 @@ impl Server {
                 documents::external_metric_value_list(&totals)
             }
         };
-        Ok(Json(document).into_response())
+        Ok((Extension(KnownCaller), Json(document)).into_response())
     }
 
     fn sources(&self) -> answer::Sources<'_> {

@@ -39,9 +39,11 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 const NAME: &str = "cio-adapter.cio.svc";
@@ -321,6 +323,18 @@ impl Bench {
         credentials: Option<Credentials>,
         believed: &[CertificateDer<'static>],
     ) -> std::io::Result<Caller> {
+        let tls = self.try_tls(credentials, believed).await?;
+        let (sender, connection) = http_handshake(TokioIo::new(tls)).await.unwrap();
+        // How a connection ends is seen by its requests.
+        tokio::spawn(async move { drop(connection.await) });
+        Ok(Caller(sender))
+    }
+
+    async fn try_tls(
+        &self,
+        credentials: Option<Credentials>,
+        believed: &[CertificateDer<'static>],
+    ) -> std::io::Result<TlsStream<TcpStream>> {
         let mut roots = RootCertStore::empty();
         for authority in believed {
             roots.add(authority.clone()).unwrap();
@@ -335,13 +349,9 @@ impl Bench {
         };
         let tcp = TcpStream::connect(self.address).await.unwrap();
         let name = ServerName::try_from(NAME).unwrap();
-        let tls = TlsConnector::from(Arc::new(config))
+        TlsConnector::from(Arc::new(config))
             .connect(name, tcp)
-            .await?;
-        let (sender, connection) = http_handshake(TokioIo::new(tls)).await.unwrap();
-        // How a connection ends is seen by its requests.
-        tokio::spawn(async move { drop(connection.await) });
-        Ok(Caller(sender))
+            .await
     }
 
     /// One request on a connection of its own.
@@ -800,17 +810,42 @@ async fn idle_connections_make_room_for_one_that_asks() {
     assert_eq!(code, 200, "who has asked stays while others have not");
     drop(silent);
 
-    let mut idle = Vec::new();
-    for _ in 0..CONNECTIONS {
-        let mut caller = bench.connect(None).await;
-        assert_eq!(caller.get("/healthz", &[]).await.unwrap().0, 200);
-        idle.push(caller);
+    let mut strangers = Vec::new();
+    for (path, code) in [("/healthz", 200), (METRIC, 401)] {
+        for _ in 0..CONNECTIONS {
+            let mut caller = bench.connect(None).await;
+            assert_eq!(caller.get(path, &[]).await.unwrap().0, code);
+            strangers.push(caller);
+        }
     }
-    assert_eq!(
-        bench.ask_as_hpa().await.0,
-        200,
-        "all had asked, and none asks"
-    );
+    let (code, _) = hpa.get(METRIC, &user).await.unwrap();
+    assert_eq!(code, 200, "who was known stays while others were not");
+    let (code, document) = bench.ask_as_hpa().await;
+    assert_eq!(code, 200, "all had asked, and none asks: {document}");
+}
+
+#[tokio::test]
+async fn a_stranger_that_is_amid_a_requests_head_makes_room_at_once() {
+    let bench = Bench::new().await;
+    let (begun, rest) = ("GET /healthz HTTP/1.1\r\nhost: ", "adapter\r\n\r\n");
+    let mut amid = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let believed = [bench.serving_authority.root()];
+        let mut stream = bench.try_tls(None, &believed).await.unwrap();
+        stream.write_all(begun.as_bytes()).await.unwrap();
+        amid.push(stream);
+    }
+    assert_eq!(bench.ask_as_hpa().await.0, 200);
+    // Others than the first were not asked to go meanwhile: the last one can ask, and ask again.
+    let mut last = amid.pop().unwrap();
+    for text in [rest, &[begun, rest].concat()] {
+        last.write_all(text.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"ok\n") {
+            let read = last.read_buf(&mut answer).await.unwrap();
+            assert_ne!(read, 0, "closed");
+        }
+    }
 }
 
 #[tokio::test]

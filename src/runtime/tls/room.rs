@@ -1,5 +1,6 @@
-//! Who goes when there is room for no more connections: whoever has never asked anything, then whoever
-//! has not for the longest. One that is being answered stays.
+//! Who goes when there is room for no more connections: strangers before callers that are known, and
+//! among equals the one that has been there, or was last answered as a known caller, the longest time
+//! ago. What a stranger asks keeps it no longer: anybody can ask. One that is being answered stays.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,9 +29,10 @@ struct Guests {
 /// A connection, as far as it matters who goes first.
 #[derive(Debug)]
 struct Guest {
-    has_asked: bool,
-    /// None while it is being answered.
-    idle_since: Option<Instant>,
+    is_known: bool,
+    is_busy: bool,
+    /// When it came, or was last answered as a known caller.
+    since: Instant,
     leave: CancellationToken,
 }
 
@@ -72,8 +74,9 @@ impl Room {
         let guest = guests.next;
         guests.next += 1;
         let entered = Guest {
-            has_asked: false,
-            idle_since: Some(Instant::now()),
+            is_known: false,
+            is_busy: false,
+            since: Instant::now(),
             leave: leave.clone(),
         };
         guests.present.insert(guest, entered);
@@ -88,12 +91,13 @@ impl Room {
 
     fn ask_one_to_leave(&self) {
         let guests = self.guests();
-        let idle = guests.present.iter().filter_map(|(number, guest)| {
-            let since = guest.idle_since.filter(|_| !guest.leave.is_cancelled())?;
-            Some(((guest.has_asked, since, number), &guest.leave))
-        });
-        if let Some((_, leave)) = idle.min_by_key(|(order, _)| *order) {
-            leave.cancel();
+        let idle = guests
+            .present
+            .iter()
+            .filter(|(_, guest)| !guest.is_busy && !guest.leave.is_cancelled());
+        let first = idle.min_by_key(|(number, guest)| (guest.is_known, guest.since, *number));
+        if let Some((_, guest)) = first {
+            guest.leave.cancel();
         }
     }
 
@@ -111,11 +115,32 @@ impl Place {
 
     /// A request has come.
     pub(super) fn busy(&self) -> Busy<'_> {
-        if let Some(guest) = self.room.guests().present.get_mut(&self.guest) {
-            guest.has_asked = true;
-            guest.idle_since = None;
-        }
+        self.change(|guest| guest.is_busy = true);
         Busy(self)
+    }
+
+    /// Whether nobody is kept waiting when it is given up: no request is under way, and it is a
+    /// stranger's.
+    pub(super) fn is_idle_strangers(&self) -> bool {
+        let guests = self.room.guests();
+        let guest = guests.present.get(&self.guest);
+        guest.is_some_and(|guest| !guest.is_known && !guest.is_busy)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Guest)) {
+        if let Some(guest) = self.room.guests().present.get_mut(&self.guest) {
+            change(guest);
+        }
+    }
+}
+
+impl Busy<'_> {
+    /// It was answered as only a known caller is.
+    pub(super) fn known(&self) {
+        self.0.change(|guest| {
+            guest.is_known = true;
+            guest.since = Instant::now();
+        });
     }
 }
 
@@ -127,10 +152,7 @@ impl Drop for Place {
 
 impl Drop for Busy<'_> {
     fn drop(&mut self) {
-        let Self(place) = self;
-        if let Some(guest) = place.room.guests().present.get_mut(&place.guest) {
-            guest.idle_since = Some(Instant::now());
-        }
+        self.0.change(|guest| guest.is_busy = false);
     }
 }
 
@@ -140,26 +162,25 @@ mod tests {
 
     use super::*;
 
-    /// Enters and stays until the place is needed.
-    async fn stay(room: &Arc<Room>) -> tokio::task::JoinHandle<()> {
-        let place = room.enter().await.unwrap();
-        tokio::spawn(async move { place.needed().await })
-    }
-
     #[tokio::test(start_paused = true)]
-    async fn who_never_asked_goes_first_then_who_has_not_for_the_longest() {
-        let room = Room::new(3);
-        let asker = room.enter().await.unwrap();
-        drop(asker.busy());
+    async fn strangers_go_first_whatever_they_asked_and_then_who_was_not_known_for_the_longest() {
+        let room = Room::new(4);
+        let callers = [room.enter().await.unwrap(), room.enter().await.unwrap()];
+        for caller in [&callers[1], &callers[0]] {
+            advance(Duration::from_mins(1)).await;
+            caller.busy().known();
+        }
+        let asked = room.enter().await.unwrap();
         advance(Duration::from_mins(1)).await;
-        let (silent, later) = (stay(&room).await, stay(&room).await);
-        let fourth = stay(&room).await;
-        silent.await.unwrap();
-        assert!(!later.is_finished() && !asker.leave.is_cancelled());
-        let fifth = stay(&room).await;
-        later.await.unwrap();
-        assert!(!fourth.is_finished() && !fifth.is_finished());
-        assert!(!asker.leave.is_cancelled(), "it has asked");
+        let silent = room.enter().await.unwrap();
+        drop(asked.busy());
+        assert!(asked.is_idle_strangers() && !callers[0].is_idle_strangers());
+        let places = [&asked, &silent, &callers[1], &callers[0]];
+        for gone in 1..=places.len() {
+            room.ask_one_to_leave();
+            let left = places.map(|place| place.leave.is_cancelled());
+            assert_eq!(left, std::array::from_fn(|place| place < gone));
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -169,7 +190,7 @@ mod tests {
         let busy = only.busy();
         let mut next = std::pin::pin!(room.enter());
         let waits = tokio::time::timeout(LOOK * 3, &mut next).await;
-        assert!(waits.is_err() && !only.leave.is_cancelled());
+        assert!(waits.is_err() && !only.leave.is_cancelled() && !only.is_idle_strangers());
         drop(busy);
         let next = tokio::select! {
             next = &mut next => next,

@@ -23,7 +23,8 @@ use tower::ServiceExt;
 
 use super::room::{Place, Room};
 
-/// Connections served at once. For one more an idle one is closed; where none is idle it waits.
+/// Connections served at once. For one more an idle one is closed, strangers' first; where none is idle
+/// it waits.
 const CONNECTIONS: usize = 512;
 /// From connect to the end of the handshake.
 const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -48,6 +49,11 @@ impl PeerCertificates {
         Self(connection.peer_certificates().unwrap_or_default().into())
     }
 }
+
+/// An extension of a response that only a caller gets who is known: its connection outlasts those of
+/// strangers where there is no room for all.
+#[derive(Debug, Clone, Copy)]
+pub struct KnownCaller;
 
 /// What is counted about the connections.
 #[derive(Debug, Clone)]
@@ -157,6 +163,20 @@ async fn until_outdated(mut config: watch::Receiver<Arc<ServerConfig>>, stop: Ca
     }
 }
 
+/// Ends when a connection is to end: how long a request that is under way, or begins, may take.
+async fn grace(place: &Place, outdated: impl Future<Output = ()>) -> Duration {
+    tokio::select! {
+        () = outdated => return GRACE,
+        () = place.needed() => {}
+    }
+    // What a stranger has begun to ask is no reason to let another one wait.
+    if place.is_idle_strangers() {
+        Duration::ZERO
+    } else {
+        GRACE
+    }
+}
+
 async fn answer(
     stream: TlsStream<TcpStream>,
     place: Place,
@@ -170,8 +190,14 @@ async fn answer(
         request.extensions_mut().insert(peer.clone());
         let (router, place) = (router.clone(), Arc::clone(&asks));
         async move {
-            let _busy = place.busy();
-            router.oneshot(request.map(Body::new)).await
+            let busy = place.busy();
+            let answered = router.oneshot(request.map(Body::new)).await;
+            if let Ok(response) = &answered
+                && response.extensions().get::<KnownCaller>().is_some()
+            {
+                busy.known();
+            }
+            answered
         }
     });
     let connection = http1::Builder::new()
@@ -182,10 +208,10 @@ async fn answer(
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = async { tokio::select! { () = outdated => {}, () = place.needed() => {} } } => {
+        grace = grace(&place, outdated) => {
             connection.as_mut().graceful_shutdown();
             // Half a request's head would hold it for longer than any answer takes.
-            tokio::time::timeout(GRACE, connection).await.unwrap_or(Ok(()))
+            tokio::time::timeout(grace, connection).await.unwrap_or(Ok(()))
         }
     };
     if let Err(error) = ended {
