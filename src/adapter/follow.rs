@@ -1,20 +1,25 @@
 //! Following what the API server tells of one kind, however often the watch is interrupted.
 
 use std::fmt::Debug;
+use std::ops::RangeInclusive;
 
 use futures::StreamExt;
 use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource};
 use prometheus::IntCounter;
+use rand::RngExt;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch::Sender;
 
 /// Objects in one page of a list: it bounds what is in memory untrimmed.
 const PAGE: u32 = 200;
 /// Seconds after which the API server ends a watch, and it is taken up again where it was: one over
-/// a connection that was lost in silence is noticed 5 s later, and pods are known that late at most.
-const WATCH: u32 = 20;
+/// a connection that was lost in silence is noticed 5 s later. Drawn for each watch, so that those of
+/// a hundred namespaces, which begin together, do not go on so. Pods have to be known as they are.
+pub(super) const PODS: RangeInclusive<u32> = 15..=20;
+/// The same of pipelines, of which only what people change matters here. At most kube's own.
+pub(super) const PIPELINES: RangeInclusive<u32> = 240..=290;
 
 /// One watch of several over the same kind, each over one namespace or over all.
 pub(super) struct Follower {
@@ -22,6 +27,8 @@ pub(super) struct Follower {
     pub(super) what: &'static str,
     /// The namespace; none for all.
     pub(super) namespace: Option<String>,
+    /// Between how many seconds a watch lasts.
+    pub(super) seconds: RangeInclusive<u32>,
     /// How many watches still wait for their first complete list.
     pub(super) missing: Sender<usize>,
     /// Counts interruptions; each is retried with backoff.
@@ -47,7 +54,8 @@ impl Follower {
             None => Api::all(client),
             Some(namespace) => Api::namespaced(client, namespace),
         };
-        let config = config.page_size(PAGE).timeout(WATCH);
+        let seconds = rand::rng().random_range(self.seconds.clone());
+        let config = config.page_size(PAGE).timeout(seconds);
         let events = watcher(api, config).default_backoff();
         let mut events = std::pin::pin!(events);
         let mut listed_once = false;
@@ -70,6 +78,8 @@ impl Follower {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use axum::http::{Request, Response, Uri};
     use k8s_openapi::api::core::v1::Pod;
     use kube::client::Body;
@@ -96,13 +106,14 @@ mod tests {
         Client::new(service, "default")
     }
 
-    #[tokio::test]
-    async fn a_watch_is_taken_up_again_before_pods_are_half_a_minute_old() {
+    /// The seconds that a watch asks for.
+    async fn asked_for(seconds: RangeInclusive<u32>) -> u32 {
         let (sender, mut watches) = mpsc::unbounded_channel();
         let (missing, _listed) = watch::channel(1);
         let follower = Follower {
             what: "pods",
             namespace: None,
+            seconds,
             missing,
             errors: IntCounter::new("errors", "errors").unwrap(),
         };
@@ -115,7 +126,19 @@ mod tests {
         let uri = uri.unwrap();
         let mut parameters = uri.query().unwrap_or_default().split('&');
         let seconds = parameters.find_map(|it| it.strip_prefix("timeoutSeconds="));
-        let seconds: u32 = seconds.unwrap().parse().unwrap();
-        assert!(seconds < 30, "{uri}");
+        seconds.unwrap().parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn watches_that_begin_together_end_one_by_one() {
+        for (what, range) in [("pods", PODS), ("pipelines", PIPELINES)] {
+            let mut asked = BTreeSet::new();
+            for _ in 0..64 {
+                asked.insert(asked_for(range.clone()).await);
+            }
+            let outside = asked.iter().find(|seconds| !range.contains(seconds));
+            assert_eq!(outside, None, "{what}");
+            assert!(asked.len() > 1, "{what}: {asked:?}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Everything the adapter consists of, put together and kept running.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::auth::review::ClusterReviewer;
 use super::auth::trust::Trust;
-use super::follow::Follower;
+use super::follow::{self, Follower};
 use super::gate::{Gate, GateKeeper};
 use super::groups::Served;
 use super::handshake::{self, HandshakeError};
@@ -159,11 +160,13 @@ impl Watches<'_> {
         &self,
         what: &'static str,
         namespace: Option<String>,
+        seconds: RangeInclusive<u32>,
         missing: &watch::Sender<usize>,
     ) -> Follower {
         Follower {
             what,
             namespace,
+            seconds,
             missing: missing.clone(),
             errors: self.metrics.watch_errors(what),
         }
@@ -180,7 +183,7 @@ impl Watches<'_> {
         let (sender, missing) = watch::channel(scopes.len());
         for namespace in scopes {
             let watch = HoldWatch {
-                follower: self.follower("pipelines", namespace, &sender),
+                follower: self.follower("pipelines", namespace, follow::PIPELINES, &sender),
                 holds: Arc::clone(&holds),
             };
             tasks.spawn(watch.run(self.client.clone()));
@@ -199,7 +202,7 @@ impl Watches<'_> {
         let (sender, missing) = watch::channel(scopes.len());
         for namespace in scopes {
             let watch = PodWatch {
-                follower: self.follower("pods", namespace, &sender),
+                follower: self.follower("pods", namespace, follow::PODS, &sender),
                 store: Arc::clone(&store),
             };
             tasks.spawn(watch.run(self.client.clone()));
