@@ -2,6 +2,7 @@
 //! after all others.
 
 mod adapter;
+mod certificate;
 mod control_plane;
 mod hundred;
 mod namespaces;

@@ -22,16 +22,11 @@ fn an_expired_certificate_is_replaced_at_once_and_fails_no_question() {
         stage.condition("MetricsAvailable").0 == "True"
     });
     let _alone = adapter_alone();
-    let (certificate, key) = expired();
     let done = AtomicBool::new(false);
     let asked = scope(|scope| {
         let asker = scope.spawn(|| stage.ask_until(&done));
         let ends = Ends(&done);
-        let patch = json!({"stringData": {"tls.crt": certificate, "tls.key": key}}).to_string();
-        run(
-            "kubectl",
-            &["-n", SYSTEM, "patch", "secret", SECRET, "-p", &patch],
-        );
+        let certificate = put_expired();
         stage.wait("another certificate", Duration::from_mins(1), || {
             let now = stored();
             now != certificate && is_valid(&now)
@@ -47,6 +42,17 @@ fn an_expired_certificate_is_replaced_at_once_and_fails_no_question() {
     assert_eq!(stage.condition("MetricsAvailable").0, "True");
 }
 
+/// Puts a certificate that has expired in the place of the adapter's, and gives it.
+pub(in crate::e2e) fn put_expired() -> String {
+    let (certificate, key) = expired();
+    let patch = json!({"stringData": {"tls.crt": certificate, "tls.key": key}}).to_string();
+    run(
+        "kubectl",
+        &["-n", SYSTEM, "patch", "secret", SECRET, "-p", &patch],
+    );
+    certificate
+}
+
 fn expired() -> (String, String) {
     let names = ["cio-cio-operator-adapter.cio-system.svc".to_owned()];
     let mut params = CertificateParams::new(names).expect("a name");
@@ -57,7 +63,8 @@ fn expired() -> (String, String) {
     (certificate.pem(), key.serialize_pem())
 }
 
-fn stored() -> String {
+/// The adapter's certificate in its Secret.
+pub(in crate::e2e) fn stored() -> String {
     let path = r"jsonpath={.data.tls\.crt}";
     let encoded = run(
         "kubectl",

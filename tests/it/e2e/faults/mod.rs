@@ -1,6 +1,6 @@
 //! One part of a pipeline fails: what its user sees, what goes on, and what ends it.
 
-mod certificate;
+pub(super) mod certificate;
 mod pods;
 mod sentinel;
 mod sidecar;
