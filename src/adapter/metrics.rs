@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, Registry};
 
 use super::reading::{Reading, Unknown};
+use crate::runtime::meters::{counter, counters, gauge, histogram};
 use crate::runtime::tls::server::ConnectionMetrics;
 
 /// Upper bounds in seconds: the HPA must be answered within 2.
@@ -126,12 +127,10 @@ impl AdapterMetrics {
                     "cio_adapter_connections",
                     "API connections open now, of at most 512.",
                 )?,
-                failed_handshakes: register(
+                failed_handshakes: counter(
                     registry,
-                    IntCounter::new(
-                        "cio_adapter_failed_handshakes_total",
-                        "TLS handshakes that failed or took too long.",
-                    )?,
+                    "cio_adapter_failed_handshakes_total",
+                    "TLS handshakes that failed or took too long.",
                 )?,
             },
         })
@@ -199,40 +198,4 @@ fn count(
         Err(unknown) => unknown.reason(),
     };
     results.with_label_values(&[result]).inc();
-}
-
-fn register<C>(registry: &Registry, collector: C) -> prometheus::Result<C>
-where
-    C: prometheus::core::Collector + Clone + 'static,
-{
-    registry.register(Box::new(collector.clone()))?;
-    Ok(collector)
-}
-
-fn counters(
-    registry: &Registry,
-    name: &str,
-    help: &str,
-    label: &str,
-    known: &[&str],
-) -> prometheus::Result<IntCounterVec> {
-    let counters = IntCounterVec::new(Opts::new(name, help), &[label])?;
-    for value in known {
-        counters.with_label_values(&[value]);
-    }
-    register(registry, counters)
-}
-
-fn gauge(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntGauge> {
-    register(registry, IntGauge::new(name, help)?)
-}
-
-fn histogram(
-    registry: &Registry,
-    name: &str,
-    help: &str,
-    buckets: &[f64],
-) -> prometheus::Result<Histogram> {
-    let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
-    register(registry, Histogram::with_opts(options)?)
 }

@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kube::runtime::watcher;
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, Registry};
 use tokio::time::Instant;
 
 use super::controller::CONCURRENCY;
+use crate::runtime::meters::{counters, gauge, histogram};
 
 /// What a reconcile can come to: each is a series from the start, so that an increase from nothing
 /// is seen.
@@ -81,43 +82,35 @@ impl Metrics {
     /// # Errors
     /// When `registry` has one of the names already.
     pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let reconciles = IntCounterVec::new(
-            Opts::new("cio_operator_reconciles_total", "Reconciles by result."),
-            &["result"],
-        )?;
-        for result in RESULTS {
-            reconciles.with_label_values(&[result]);
-        }
-        registry.register(Box::new(reconciles.clone()))?;
-        let in_flight = IntGauge::new(
-            "cio_operator_reconciles_in_flight",
-            format!(
-                "Reconciles under way, of at most {CONCURRENCY} per watched namespace, or over all \
-                 where all are watched; while it stays there, pipelines wait for their turn."
-            ),
-        )?;
-        registry.register(Box::new(in_flight.clone()))?;
-        let watch_errors = IntCounterVec::new(
-            Opts::new(
-                "cio_operator_watch_errors_total",
-                "Interruptions of a watch; each is retried, and what it told stands meanwhile.",
-            ),
-            &["watch"],
-        )?;
-        for watch in WATCHES {
-            watch_errors.with_label_values(&[watch]);
-        }
-        registry.register(Box::new(watch_errors.clone()))?;
         Ok(Self {
-            reconciles,
+            reconciles: counters(
+                registry,
+                "cio_operator_reconciles_total",
+                "Reconciles by result.",
+                "result",
+                &RESULTS,
+            )?,
             duration: histogram(
                 registry,
                 "cio_operator_reconcile_duration_seconds",
                 "How long a reconcile takes.",
                 &DURATIONS,
             )?,
-            in_flight,
-            watch_errors,
+            in_flight: gauge(
+                registry,
+                "cio_operator_reconciles_in_flight",
+                &format!(
+                    "Reconciles under way, of at most {CONCURRENCY} per watched namespace, or over all \
+                     where all are watched; while it stays there, pipelines wait for their turn."
+                ),
+            )?,
+            watch_errors: counters(
+                registry,
+                "cio_operator_watch_errors_total",
+                "Interruptions of a watch; each is retried, and what it told stands meanwhile.",
+                "watch",
+                &WATCHES,
+            )?,
             lateness: histogram(
                 registry,
                 "cio_operator_reconcile_lateness_seconds",
@@ -163,17 +156,6 @@ impl Metrics {
         self.reconciles.with_label_values(&[result]).inc();
         self.duration.observe(took.as_secs_f64());
     }
-}
-
-fn histogram(
-    registry: &Registry,
-    name: &str,
-    help: &str,
-    buckets: &[f64],
-) -> Result<Histogram, prometheus::Error> {
-    let histogram = Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))?;
-    registry.register(Box::new(histogram.clone()))?;
-    Ok(histogram)
 }
 
 #[cfg(test)]

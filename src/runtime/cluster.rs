@@ -15,6 +15,8 @@ use tower::layer::layer_fn;
 use tower::retry::Retry;
 use tower::{BoxError, Service, service_fn};
 
+use super::meters::register;
+
 /// Upper bounds in seconds.
 const SECONDS: [f64; 9] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
 /// What a request can be, in the words of RBAC.
@@ -126,9 +128,10 @@ impl RequestMetrics {
             requests.with_label_values(&[verb, "200"]);
             duration.with_label_values(&[verb]);
         }
-        registry.register(Box::new(requests.clone()))?;
-        registry.register(Box::new(duration.clone()))?;
-        Ok(Self { requests, duration })
+        Ok(Self {
+            requests: register(registry, requests)?,
+            duration: register(registry, duration)?,
+        })
     }
 
     fn answered(&self, verb: &'static str, code: &str, took: Duration) {

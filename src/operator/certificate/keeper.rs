@@ -21,6 +21,7 @@ use super::{Serving, change};
 use crate::adapter::ownership;
 use crate::operator::lease::Leadership;
 use crate::runtime::clock::Clock;
+use crate::runtime::meters::{counter, gauge};
 
 /// Between two looks when nothing is to be done, and when something is or a look failed.
 const CALM: Duration = Duration::from_secs(30);
@@ -50,19 +51,18 @@ pub struct CertificateMetrics {
 impl CertificateMetrics {
     /// Registers everything.
     pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let metrics = Self {
-            expiry: IntGauge::new(
+        Ok(Self {
+            expiry: gauge(
+                registry,
                 "cio_certificate_expiry_timestamp_seconds",
                 "When the adapter's serving certificate expires; 0 in an operator that does not lead.",
             )?,
-            errors: IntCounter::new(
+            errors: counter(
+                registry,
                 "cio_certificate_errors_total",
                 "Looks at the adapter's serving certificate, and renewals, that failed.",
             )?,
-        };
-        registry.register(Box::new(metrics.expiry.clone()))?;
-        registry.register(Box::new(metrics.errors.clone()))?;
-        Ok(metrics)
+        })
     }
 }
 

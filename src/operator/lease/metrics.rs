@@ -2,6 +2,8 @@
 
 use prometheus::{IntCounter, IntGauge, Registry};
 
+use crate::runtime::meters::{counter, gauge};
+
 /// The election's metrics.
 #[derive(Debug, Clone)]
 pub struct LeaseMetrics {
@@ -13,21 +15,23 @@ pub struct LeaseMetrics {
 impl LeaseMetrics {
     /// Registers everything.
     pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let metrics = Self {
-            leader: IntGauge::new("cio_leader", "1 in the operator that writes, 0 in others.")?,
-            transitions: IntGauge::new(
+        Ok(Self {
+            leader: gauge(
+                registry,
+                "cio_leader",
+                "1 in the operator that writes, 0 in others.",
+            )?,
+            transitions: gauge(
+                registry,
                 "cio_lease_transitions",
                 "How often the operators' Lease changed hands, as the Lease says.",
             )?,
-            errors: IntCounter::new(
+            errors: counter(
+                registry,
                 "cio_lease_errors_total",
                 "Looks at the Lease, and updates of it, that failed.",
             )?,
-        };
-        registry.register(Box::new(metrics.leader.clone()))?;
-        registry.register(Box::new(metrics.transitions.clone()))?;
-        registry.register(Box::new(metrics.errors.clone()))?;
-        Ok(metrics)
+        })
     }
 
     /// Of a process that runs alone: it writes.
