@@ -25,7 +25,7 @@ pub(super) struct Retry {
     #[command(flatten)]
     target: Target,
 
-    /// Jobs whose reason has this text in it; `cio queue failed` shows the reasons.
+    /// Jobs whose reason has this text in it, as `cio queue failed` shows it.
     #[arg(long, value_name = "TEXT", group = "which")]
     reason: Option<String>,
 

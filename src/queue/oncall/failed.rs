@@ -1,8 +1,11 @@
 //! The failed set, read in pages while it changes.
 
+use std::borrow::Cow;
+
 use redis::Script;
 
 use super::groups::Groups;
+use super::mask::masked;
 use crate::queue::QueueError;
 use crate::queue::connection::Redis;
 use crate::queue::names::QueueKeys;
@@ -100,12 +103,16 @@ impl Pages {
     }
 }
 
-/// The failed set by reason; changes nothing, and needs no more memory for a million jobs than for
+/// The failed set by reason, each without what may name a person unless `show_data`; changes nothing, and needs no more memory for a million jobs than for
 /// a thousand.
 ///
 /// # Errors
 /// When Redis cannot be reached or does not answer in time.
-pub async fn grouped(redis: &Redis, keys: &QueueKeys) -> Result<Groups, QueueError> {
+pub async fn grouped(
+    redis: &Redis,
+    keys: &QueueKeys,
+    show_data: bool,
+) -> Result<Groups, QueueError> {
     let pages = Pages::new(redis.clone(), keys.clone(), None);
     let mut groups = Groups::default();
     let mut cursor = Cursor::default();
@@ -115,7 +122,12 @@ pub async fn grouped(redis: &Redis, keys: &QueueKeys) -> Result<Groups, QueueErr
             return Ok(groups);
         }
         for job in &page {
-            groups.add(&job.reason, job.failed_at_ms(), &job.id);
+            let reason = if show_data {
+                Cow::Borrowed(&*job.reason)
+            } else {
+                Cow::Owned(masked(&job.reason))
+            };
+            groups.add(&reason, job.failed_at_ms(), &job.id);
         }
         cursor = cursor.behind(page.iter().map(|job| (job.score.as_str(), true)));
     }

@@ -4,11 +4,12 @@
 //! where. Everything is done in chunks of bounded size, so that workers go on between them.
 //!
 //! In reading order: [`overview`] (a queue at a glance) → [`peek`] (single jobs, redacted by [`redact`])
-//! → [`failed`] (the failed set by [`groups`] and by pages) → [`retry`] → [`pause`] → [`drain`].
+//! → [`failed`] (the failed set by [`groups`] and by pages, reasons without people by [`mask`]) → [`retry`] → [`pause`] → [`drain`].
 
 pub mod drain;
 pub mod failed;
 pub mod groups;
+pub mod mask;
 pub mod overview;
 pub mod pause;
 pub mod peek;

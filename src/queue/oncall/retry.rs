@@ -4,6 +4,7 @@ use redis::Script;
 use serde::Serialize;
 
 use super::failed::{Cursor, FailedJob, Pages};
+use super::mask::masked;
 use crate::queue::QueueError;
 use crate::queue::connection::Redis;
 use crate::queue::jobs::on_queue;
@@ -17,7 +18,7 @@ const SCRIPT: &str = concat!(
 /// Which failed jobs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selection {
-    /// Those whose reason has this text in it.
+    /// Those whose reason has this text in it, as it is or as `cio queue failed` shows it.
     pub reason: Option<String>,
     /// Those that failed at this time at the latest, in ms by Redis' clock. It bounds the work: a job
     /// that fails again meanwhile is not taken again.
@@ -27,7 +28,7 @@ pub struct Selection {
 impl Selection {
     fn holds(&self, job: &FailedJob) -> bool {
         let reason = self.reason.as_deref();
-        reason.is_none_or(|text| job.reason.contains(text))
+        reason.is_none_or(|text| job.reason.contains(text) || masked(&job.reason).contains(text))
     }
 }
 
@@ -132,6 +133,8 @@ mod tests {
             (None, "anything", true),
             (Some("timeout"), "request timeout after 10 s", true),
             (Some("timeout"), "400", false),
+            (Some("user … not found"), "user 47 not found", true),
+            (Some("user … not found"), "user not found", false),
         ] {
             let selection = Selection {
                 reason: reason.map(str::to_owned),

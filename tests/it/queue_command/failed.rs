@@ -25,7 +25,7 @@ async fn failed_jobs_are_grouped_and_come_back_by_reason_in_their_order() {
                 )
                 .await;
         }
-        let groups = scene.json(&["failed"]);
+        let groups = scene.json(&["failed", "--show-data"]);
         assert_eq!(groups[0]["reason"], "as told", "{groups}");
         assert_eq!(groups[0]["count"], 6, "{groups}");
         assert_eq!(groups[1]["count"], 3, "{groups}");

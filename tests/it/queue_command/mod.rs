@@ -5,4 +5,5 @@ mod failed;
 mod look;
 mod pause;
 mod pipeline;
+mod reasons;
 mod scene;
