@@ -173,6 +173,9 @@ fn job(line: &Value, now_ms: u64) -> Result<Job, input::Problem> {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
+    use super::super::input::InputError;
     use super::*;
 
     #[test]
@@ -182,6 +185,17 @@ mod tests {
         let data: Value = serde_json::from_str(&data).unwrap();
         let expected = json!({"userId": 7, "data": {"a": 1}, "enqueuedAt": 5});
         assert_eq!((name, data), ("identify", expected));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_on_leaves_jobs_in_the_queue_and_no_note() {
+        let unreadable = || InputError::Read {
+            path: "operations.jsonl".into(),
+            error: io::ErrorKind::UnexpectedEof.into(),
+        };
+        let said = ended(300, SendError::ReadOn(unreadable())).to_string();
+        let expected = format!("after 300 jobs, which are in the queue: {}", unreadable());
+        assert_eq!(said, expected);
     }
 
     #[test]

@@ -15,8 +15,8 @@ pub enum SendError {
     /// The file cannot be read.
     #[error(transparent)]
     Input(#[from] InputError),
-    /// The file could be read at first.
-    #[error("{0}; what was done until then is noted")]
+    /// The file could be read at first. What was done until then is the caller's to say.
+    #[error("{0}")]
     ReadOn(InputError),
     /// Some lines are wrong; nothing was sent.
     #[error("{0} lines are wrong; nothing was sent")]
