@@ -4,13 +4,14 @@ use serde::Serialize;
 
 use super::tier::Tier;
 use crate::api::{CioPipelineSpec, DeliveryMode};
+use crate::delivery::encode::{BATCH_ITEM, MAX_BATCH};
 
 /// Requests/s that a workspace is said to take.
 pub const DOCUMENTED_LIMIT: f64 = 100.0;
-/// The worker fills a request of `/api/v2/batch` no further; Customer.io's own limit is 500 kB.
-const BATCH_BYTES: u64 = 480_000;
+/// The worker fills a request of `/api/v2/batch` no further.
+const BATCH_BYTES: u64 = MAX_BATCH as u64;
 /// A larger operation cannot be in a batch and goes alone.
-const ITEM_BYTES: u64 = 32 * 1024;
+const ITEM_BYTES: u64 = BATCH_ITEM as u64;
 /// What a batch has of an operation besides its data: type, identifiers, action, name, id, time.
 const ITEM_ENVELOPE: u64 = 160;
 /// In batch mode the worker holds so many jobs for each request that it may have in flight.

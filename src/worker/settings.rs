@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::delivery::Mode;
 use crate::delivery::client::{Endpoint, Region};
 use crate::delivery::credentials::CredentialsSource;
+use crate::delivery::encode::MAX_BATCH;
 pub use crate::queue::jobs::finish::Retention;
 use crate::queue::names::{Prefix, QueueName};
 use crate::queue::source::RedisSource;
@@ -18,8 +19,6 @@ const JOBS_PER_BATCH: usize = 200;
 const JOBS_PER_CALL: usize = 2;
 /// Often enough to go on soon after Customer.io is back, or the credentials are put right.
 pub const DEFAULT_HOLD: Duration = Duration::from_secs(30);
-/// Bytes of jobs held for each request in flight: one full batch.
-const BYTES_PER_REQUEST: usize = 480_000;
 
 /// Everything a worker needs to know.
 #[derive(Debug, Clone)]
@@ -101,9 +100,10 @@ impl DeliverySettings {
         }
     }
 
-    /// Bytes of jobs held at the same time, beyond which no more are taken.
+    /// Bytes of jobs held at the same time, beyond which no more are taken: a full batch for each
+    /// request in flight.
     pub(super) fn bytes_at_once(&self) -> usize {
-        self.concurrency * BYTES_PER_REQUEST
+        self.concurrency * MAX_BATCH
     }
 }
 

@@ -33,7 +33,7 @@ const MAY_USE: [(&str, &[&str]); 14] = [
     ("worker", &["delivery", "queue", "runtime"]),
     ("loadtest", &["delivery", "queue", "runtime"]),
     ("simulator", &["runtime"]),
-    ("plan", &["api", "runtime"]),
+    ("plan", &["delivery", "api", "runtime"]),
     ("delivery", &["runtime"]),
     ("queue", &["runtime"]),
     ("api", &[]),

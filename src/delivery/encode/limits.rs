@@ -13,7 +13,7 @@ const ATTRIBUTES: usize = 300;
 const ATTRIBUTE_NAME: usize = 150;
 const ATTRIBUTE_VALUE: usize = 1_000;
 /// One member of a batch.
-pub(super) const BATCH_ITEM: usize = 32 * 1024;
+pub const BATCH_ITEM: usize = 32 * 1024;
 /// The body of a batch. The documented limit is "500kb"; senders disagree on what that is, and
 /// this is below every reading of it.
 pub const MAX_BATCH: usize = 480_000;
