@@ -1,4 +1,5 @@
-//! The limit of a process that delivers alone: what `limit.lua` decides, without Redis.
+//! The limit of a process that delivers alone: what `limit.lua` decides, without Redis. Its numbers are
+//! that script's.
 
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use super::script::Reply;
 
 const SECOND: Duration = Duration::from_secs(1);
 /// The part of the rate that is handed out: the rest is the margin for jitter.
-const USED: f64 = 0.98;
+pub(super) const USED: f64 = 0.98;
 /// Moments are handed out no further ahead than this.
 const AHEAD: Duration = Duration::from_millis(100);
 /// A moment that passed unused this short ago may still be used.
@@ -108,9 +109,54 @@ fn micros(time: Duration) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
 
     const RATE: u32 = 80;
+
+    /// The constants of the script: `local A, B = 1, 2 * SECOND`, a product being of two factors.
+    fn constants_of_the_script() -> HashMap<&'static str, f64> {
+        let mut known = HashMap::new();
+        for line in include_str!("limit.lua").lines() {
+            let Some((names, values)) = line
+                .strip_prefix("local ")
+                .and_then(|rest| rest.split_once(" = "))
+            else {
+                continue;
+            };
+            for (name, value) in names.split(", ").zip(values.split(", ")) {
+                let factors: Option<Vec<f64>> = value
+                    .split(" * ")
+                    .map(|factor| known.get(factor).copied().or_else(|| factor.parse().ok()))
+                    .collect();
+                if let Some(factors) = factors {
+                    known.insert(name, factors.iter().product());
+                }
+            }
+        }
+        known
+    }
+
+    #[test]
+    fn the_numbers_are_those_of_the_script() {
+        let script = constants_of_the_script();
+        let micros = |time: Duration| time.as_secs_f64() * 1e6;
+        for (name, here) in [
+            ("SECOND", micros(SECOND)),
+            ("USED", USED),
+            ("AHEAD", micros(AHEAD)),
+            ("BEHIND", micros(BEHIND)),
+            ("STEP", micros(STEP)),
+            ("FALL", FALL),
+            ("RISE", RISE),
+            ("LEAST", LEAST),
+        ] {
+            let there = script.get(name).copied();
+            let agree = there.is_some_and(|there| (there - here).abs() < 1e-6);
+            assert!(agree, "{name}: {here} here, {there:?} in limit.lua");
+        }
+    }
 
     /// Asks without pause for `seconds` and returns when each moment granted is, in µs.
     fn moments(limit: &mut LocalLimit, start: Instant, seconds: u64) -> Vec<u128> {

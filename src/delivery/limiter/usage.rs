@@ -2,10 +2,9 @@
 
 use redis::Script;
 
+use super::local::USED;
 use super::script::LimitStore;
 
-/// The part of the rate that `limit.lua` hands out; the rest is its margin.
-const HANDED_OUT: f64 = 0.98;
 /// After so long without a question nobody is there whose setting counts, in µs.
 const SILENCE: u64 = 20_000_000;
 
@@ -90,7 +89,7 @@ impl LimitReading {
     pub fn used_since(&self, before: &Self, requests_per_second: f64) -> Option<f64> {
         let taken = self.granted.checked_sub(before.granted)?;
         let micros = self.at_us.checked_sub(before.at_us).filter(|us| *us > 0)?;
-        let most = requests_per_second * HANDED_OUT * float(micros) / 1e6;
+        let most = requests_per_second * USED * float(micros) / 1e6;
         let used = float(taken) / most;
         used.is_finite().then(|| used.clamp(0.0, 1.0))
     }
