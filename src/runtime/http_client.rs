@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::{HeaderMap, Request, StatusCode};
+use hyper::body::Incoming;
+use hyper::{HeaderMap, Request, Response, StatusCode};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -34,6 +35,26 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// The body, at most [`HttpClientOptions::max_body`] bytes.
     pub body: Bytes,
+}
+
+impl Answer {
+    /// Reads a response to its end.
+    pub(super) async fn read(
+        response: Response<Incoming>,
+        max_body: usize,
+    ) -> Result<Self, TransportError> {
+        let (head, body) = response.into_parts();
+        let body = Limited::new(body, max_body)
+            .collect()
+            .await
+            .map_err(|error| TransportError::Body(error.to_string()))?
+            .to_bytes();
+        Ok(Self {
+            status: head.status,
+            headers: head.headers,
+            body,
+        })
+    }
 }
 
 /// Why there is no answer.
@@ -81,10 +102,7 @@ impl HttpClient {
 
     /// Sends one request and reads the whole answer.
     pub async fn send(&self, request: Request<Full<Bytes>>) -> Result<Answer, TransportError> {
-        let limit = self.options.timeout;
-        tokio::time::timeout(limit, self.exchange(request))
-            .await
-            .unwrap_or(Err(TransportError::Timeout(limit)))
+        in_time(self.options.timeout, self.exchange(request)).await
     }
 
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, TransportError> {
@@ -95,18 +113,18 @@ impl HttpClient {
                 TransportError::Broken(with_causes(&error))
             }
         })?;
-        let (head, body) = response.into_parts();
-        let body = Limited::new(body, self.options.max_body)
-            .collect()
-            .await
-            .map_err(|error| TransportError::Body(error.to_string()))?
-            .to_bytes();
-        Ok(Answer {
-            status: head.status,
-            headers: head.headers,
-            body,
-        })
+        Answer::read(response, self.options.max_body).await
     }
+}
+
+/// What comes of `work`, unless that takes longer than `limit`.
+pub(super) async fn in_time<T>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, TransportError>>,
+) -> Result<T, TransportError> {
+    tokio::time::timeout(limit, work)
+        .await
+        .unwrap_or(Err(TransportError::Timeout(limit)))
 }
 
 /// Opens connections, of http and of https.

@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::Full;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::{HOST, HeaderValue};
 use hyper::{Request, Uri};
@@ -20,7 +20,9 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use tokio::time::Instant;
 use tower::ServiceExt;
 
-use super::http_client::{Answer, HttpClientOptions, TransportError, connector, with_causes};
+use super::http_client::{
+    Answer, HttpClientOptions, TransportError, connector, in_time, with_causes,
+};
 
 /// Idle connections to one host, the last one that was used first; cheap to clone. Connections are
 /// driven by the runtime that they were opened in.
@@ -134,10 +136,7 @@ impl HttpConnections {
         &self,
         work: impl Future<Output = Result<T, TransportError>>,
     ) -> Result<T, TransportError> {
-        let limit = self.options.timeout;
-        tokio::time::timeout(limit, work)
-            .await
-            .unwrap_or(Err(TransportError::Timeout(limit)))
+        in_time(self.options.timeout, work).await
     }
 
     fn take(&self) -> Option<Idle> {
@@ -206,18 +205,9 @@ impl Connection {
                 TransportError::Broken(with_causes(&error.into_error()))
             }
         })?;
-        let (head, body) = response.into_parts();
-        let body = Limited::new(body, self.pool.options.max_body)
-            .collect()
-            .await
-            .map_err(|error| TransportError::Body(error.to_string()))?
-            .to_bytes();
+        let answer = Answer::read(response, self.pool.options.max_body).await?;
         self.pool.put_back(self.sender);
-        Ok(Answer {
-            status: head.status,
-            headers: head.headers,
-            body,
-        })
+        Ok(answer)
     }
 }
 
