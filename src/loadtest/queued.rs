@@ -14,7 +14,7 @@ use crate::delivery::operation::Kind;
 use crate::queue::QueueError;
 use crate::queue::connection::Redis;
 use crate::queue::jobs::add::{Adder, NewJob, guide_options};
-use crate::queue::jobs::endings::{Asker, Ended, Ending, Endings};
+use crate::queue::jobs::endings::{Asker, Ended, Endings, FinalState};
 use crate::queue::jobs::withdraw::withdraw;
 use crate::queue::names::{Prefix, QueueKeys, QueueName};
 use crate::queue::source::RedisSource;
@@ -85,7 +85,7 @@ struct Pending {
 struct Jobs {
     /// By id, which BullMQ counts up: the oldest is the first.
     pending: BTreeMap<u64, Pending>,
-    early: VecDeque<(u64, Ending, Instant)>,
+    early: VecDeque<(u64, FinalState, Instant)>,
     /// Jobs that are being added.
     adding: usize,
     /// When a job ended, or the first of those pending was added.
@@ -131,24 +131,24 @@ impl Enqueuer {
         self.shared.record(|it| it.enqueued(kind, added_in));
         let Some(id) = id else { return };
         let early = self.jobs().added(id, Pending { kind, since });
-        if let Some((ending, at)) = early {
-            self.record(Pending { kind, since }, ending, at);
+        if let Some((state, at)) = early {
+            self.record(Pending { kind, since }, state, at);
         }
     }
 
-    fn record(&self, job: Pending, ending: Ending, at: Instant) {
-        let after = (ending == Ending::Completed).then(|| at.duration_since(job.since));
+    fn record(&self, job: Pending, state: FinalState, at: Instant) {
+        let after = (state == FinalState::Completed).then(|| at.duration_since(job.since));
         self.shared.record(|it| it.ended(job.kind, after));
     }
 
     fn ended(&self, ended: &[Ended]) {
         let now = Instant::now();
-        for Ended { id, ending } in ended {
+        for Ended { id, state } in ended {
             // An id that is no number is another producer's.
             let Ok(id) = id.parse() else { continue };
-            let job = self.jobs().ended(id, *ending, now);
+            let job = self.jobs().ended(id, *state, now);
             if let Some(job) = job {
-                self.record(job, *ending, now);
+                self.record(job, *state, now);
             }
         }
     }
@@ -230,12 +230,12 @@ impl Jobs {
     }
 
     /// A job was added; its end, where that was heard of before.
-    fn added(&mut self, id: u64, job: Pending) -> Option<(Ending, Instant)> {
+    fn added(&mut self, id: u64, job: Pending) -> Option<(FinalState, Instant)> {
         let early = self.early.iter().position(|(early, ..)| *early == id);
-        if let Some((_, ending, at)) = early.and_then(|index| self.early.remove(index)) {
+        if let Some((_, state, at)) = early.and_then(|index| self.early.remove(index)) {
             self.moved = Some(at);
             self.doubt.less();
-            return Some((ending, at));
+            return Some((state, at));
         }
         if self.pending.is_empty() {
             self.moved = Some(job.since);
@@ -245,13 +245,13 @@ impl Jobs {
     }
 
     /// A job ended: which, if it is one of ours and not yet known to have ended.
-    fn ended(&mut self, id: u64, ending: Ending, now: Instant) -> Option<Pending> {
+    fn ended(&mut self, id: u64, state: FinalState, now: Instant) -> Option<Pending> {
         let job = self.pending.remove(&id);
         if job.is_some() {
             self.moved = Some(now);
             self.doubt.less();
         } else if self.adding > 0 {
-            self.early.push_back((id, ending, now));
+            self.early.push_back((id, state, now));
             if self.early.len() > MOST_EARLY {
                 self.early.pop_front();
             }
@@ -296,14 +296,14 @@ mod tests {
         let mut jobs = Jobs::default();
         let now = Instant::now();
         assert!(jobs.begin());
-        assert!(jobs.ended(1, Ending::Failed, now).is_none());
+        assert!(jobs.ended(1, FinalState::Failed, now).is_none());
         jobs.adding -= 1;
-        assert_eq!(jobs.added(1, job()), Some((Ending::Failed, now)));
+        assert_eq!(jobs.added(1, job()), Some((FinalState::Failed, now)));
         assert!(jobs.begin());
         jobs.adding -= 1;
         assert_eq!(jobs.added(2, job()), None);
-        assert!(jobs.ended(2, Ending::Completed, now).is_some());
-        assert!(jobs.ended(2, Ending::Completed, now).is_none());
+        assert!(jobs.ended(2, FinalState::Completed, now).is_some());
+        assert!(jobs.ended(2, FinalState::Completed, now).is_none());
         // Nothing is being added: another producer's.
         assert!(jobs.early.is_empty());
     }
@@ -315,7 +315,7 @@ mod tests {
         for _ in 1..=5 {
             assert!(jobs.begin());
         }
-        jobs.ended(1, Ending::Completed, now);
+        jobs.ended(1, FinalState::Completed, now);
         for id in 1..=4 {
             jobs.adding -= 1;
             jobs.added(id, job());
@@ -323,11 +323,11 @@ mod tests {
         // The fifth: no answer.
         jobs.adding -= 1;
         assert_eq!(doubt.jobs(), 4);
-        jobs.ended(2, Ending::Failed, now);
+        jobs.ended(2, FinalState::Failed, now);
         jobs.withdrawn(3);
         for id in [1, 2, 3, 99] {
             jobs.withdrawn(id);
-            jobs.ended(id, Ending::Completed, now);
+            jobs.ended(id, FinalState::Completed, now);
         }
         // The fourth is in the hands of a worker.
         assert_eq!(doubt.jobs(), 2);
@@ -344,12 +344,12 @@ mod tests {
         }
         tokio::time::advance(PATIENCE).await;
         assert!(!jobs.stands_still());
-        jobs.ended(1, Ending::Completed, Instant::now());
+        jobs.ended(1, FinalState::Completed, Instant::now());
         tokio::time::advance(PATIENCE).await;
         assert!(!jobs.stands_still());
         tokio::time::advance(Duration::from_secs(1)).await;
         assert!(jobs.stands_still());
-        jobs.ended(2, Ending::Completed, Instant::now());
+        jobs.ended(2, FinalState::Completed, Instant::now());
         assert!(!jobs.stands_still());
     }
 }

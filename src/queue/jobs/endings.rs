@@ -16,9 +16,9 @@ const PAGE: usize = 1_000;
 /// The longest wait in one call, in ms.
 const LONGEST_WAIT_MS: u64 = 1_000;
 
-/// How a job ended.
+/// The state that a job ended in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
+pub enum FinalState {
     /// A worker completed it.
     Completed,
     /// It failed for good.
@@ -30,8 +30,8 @@ pub enum Ending {
 pub struct Ended {
     /// The job.
     pub id: String,
-    /// How.
-    pub ending: Ending,
+    /// The state it is in since.
+    pub state: FinalState,
 }
 
 /// An entry of the stream: its id, and names and values in turn.
@@ -96,13 +96,13 @@ fn ended(fields: &[Vec<u8>]) -> Option<Ended> {
         let pair = pairs.iter().find(|[name, _]| name == wanted);
         pair.map(|[_, value]| value.as_slice())
     };
-    let ending = match value(b"event")? {
-        b"completed" => Ending::Completed,
-        b"failed" => Ending::Failed,
+    let state = match value(b"event")? {
+        b"completed" => FinalState::Completed,
+        b"failed" => FinalState::Failed,
         _ => return None,
     };
     let id = String::from_utf8(value(b"jobId")?.to_owned()).ok()?;
-    Some(Ended { id, ending })
+    Some(Ended { id, state })
 }
 
 /// Asks jobs themselves how they ended, many at once.
@@ -139,14 +139,14 @@ impl Asker {
         }
         let codes: Vec<u8> = self.redis.run(&invocation).await?;
         let ended = ids.iter().zip(codes).filter_map(|(id, code)| {
-            let ending = match code {
-                1 => Ending::Completed,
-                2 => Ending::Failed,
+            let state = match code {
+                1 => FinalState::Completed,
+                2 => FinalState::Failed,
                 _ => return None,
             };
             Some(Ended {
                 id: id.clone(),
-                ending,
+                state,
             })
         });
         Ok(ended.collect())
@@ -162,20 +162,20 @@ mod tests {
         for (fields, expected) in [
             (
                 &["event", "completed", "jobId", "7", "returnvalue", "null"][..],
-                Some(("7", Ending::Completed)),
+                Some(("7", FinalState::Completed)),
             ),
             (
                 &["jobId", "8", "event", "failed", "failedReason", "event"],
-                Some(("8", Ending::Failed)),
+                Some(("8", FinalState::Failed)),
             ),
             (&["event", "active", "jobId", "7"], None),
             (&["event", "drained"], None),
             (&["event"], None),
         ] {
             let fields: Vec<Vec<u8>> = fields.iter().map(|it| it.as_bytes().to_vec()).collect();
-            let expected = expected.map(|(id, ending)| Ended {
+            let expected = expected.map(|(id, state)| Ended {
                 id: id.to_owned(),
-                ending,
+                state,
             });
             assert_eq!(ended(&fields), expected);
         }
