@@ -26,7 +26,7 @@ use crate::worker::limit_store::RedisLimit;
     REDIS_URL=redis://redis:6379 CIO_QUEUE=cio-events cio metrics --port 9100\n  \
     curl -s localhost:9100/metrics | grep cio_queue_depth")]
 pub(super) struct Metrics {
-    /// The port of /metrics, /depth, /healthz and /readyz, on every address.
+    /// The port of /metrics, /healthz and /readyz, on every address.
     #[arg(long, env = "CIO_METRICS_PORT", default_value_t = 9100)]
     port: u16,
 

@@ -6,8 +6,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::limit::LimitUse;
-use super::report::DepthReport;
-use crate::queue::counts::{QueueCounts, depth};
+use crate::queue::counts::QueueCounts;
 
 /// One successful reading.
 #[derive(Debug, Clone, Copy)]
@@ -62,23 +61,6 @@ impl Latest {
         self.reading()
             .filter(|reading| reading.at.elapsed() <= self.stale_after)
     }
-
-    pub(super) fn report(&self, names: &Names) -> DepthReport {
-        let reading = self.reading();
-        let counts = self.counts();
-        DepthReport {
-            pipeline: names.pipeline.clone(),
-            queue: names.queue.clone(),
-            depth: counts.as_ref().map(depth),
-            read_at_ms: reading.map(|reading| reading.at_ms),
-            age_ms: reading.map(|reading| milliseconds(reading.at.elapsed())),
-            paused: counts.is_some_and(|counts| counts.is_paused),
-        }
-    }
-}
-
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -115,11 +97,7 @@ pub(super) mod tests {
     #[test]
     fn before_the_first_reading_nothing_is_known() {
         let (_sender, latest) = Latest::new(STALE_AFTER);
-        let report = latest.report(&names());
-        assert_eq!(
-            (report.depth, report.read_at_ms, report.age_ms),
-            (None, None, None)
-        );
+        assert!(latest.counts().is_none() && latest.reading().is_none());
     }
 
     #[tokio::test(start_paused = true)]
@@ -130,23 +108,14 @@ pub(super) mod tests {
         };
         let latest = known(counts);
         tokio::time::advance(STALE_AFTER).await;
-        let report = latest.report(&names());
-        assert_eq!((report.depth, report.age_ms), (Some(7), Some(30_000)));
+        assert_eq!(latest.counts().map(|counts| counts.waiting), Some(7));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_stale_reading_is_unknown_but_its_time_is_told() {
-        let counts = QueueCounts {
-            is_paused: true,
-            ..QueueCounts::default()
-        };
-        let latest = known(counts);
+        let latest = known(QueueCounts::default());
         tokio::time::advance(STALE_AFTER + Duration::from_millis(1)).await;
-        let report = latest.report(&names());
-        assert_eq!((report.depth, report.paused), (None, false));
-        assert_eq!(
-            (report.read_at_ms, report.age_ms),
-            (Some(1_500), Some(30_001))
-        );
+        assert!(latest.counts().is_none());
+        assert_eq!(latest.reading().map(|reading| reading.at_ms), Some(1_500));
     }
 }

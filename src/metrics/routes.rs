@@ -1,39 +1,19 @@
-//! What the sidecar answers: `/depth` and `/metrics`, and the pages every part has.
+//! What the sidecar answers: `/metrics`, and the pages every part has.
 
+use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
 use prometheus::{Registry, TEXT_FORMAT, TextEncoder};
 
 use super::collector::JOB_COUNT;
-use super::latest::{Latest, Names};
-use super::report::DEPTH_PATH;
 use crate::runtime::admin::{self, Readiness};
 
-pub(super) fn router(
-    registry: Registry,
-    readiness: Readiness,
-    latest: Latest,
-    names: Names,
-) -> Router {
+pub(super) fn router(registry: Registry, readiness: Readiness) -> Router {
     let pages = admin::router(registry.clone(), readiness);
     Router::new()
         .route("/metrics", get(move || async move { metrics(&registry) }))
-        .route(
-            DEPTH_PATH,
-            get(move || async move { answer(&latest, &names) }),
-        )
         .fallback_service(pages)
-}
-
-fn answer(latest: &Latest, names: &Names) -> Response {
-    let report = latest.report(names);
-    let status = match report.depth {
-        Some(_) => StatusCode::OK,
-        None => StatusCode::SERVICE_UNAVAILABLE,
-    };
-    (status, Json(report)).into_response()
 }
 
 fn metrics(registry: &Registry) -> Response {
@@ -69,8 +49,8 @@ mod tests {
     use tower::ServiceExt;
 
     use super::super::collector::QueueCollector;
+    use super::super::latest::Latest;
     use super::super::latest::tests::{known, names};
-    use super::super::report::DepthReport;
     use super::*;
     use crate::queue::counts::QueueCounts;
 
@@ -92,21 +72,6 @@ mod tests {
     };
 
     #[tokio::test]
-    async fn a_known_depth_is_200() {
-        let (status, body) = ask(known(COUNTS), "/depth").await;
-        let report: DepthReport = serde_json::from_str(&body).unwrap();
-        assert_eq!((status, report.depth), (StatusCode::OK, Some(7)));
-    }
-
-    #[tokio::test]
-    async fn an_unknown_depth_is_503_and_null() {
-        let (_sender, latest) = Latest::new(Duration::MAX);
-        let (status, body) = ask(latest, "/depth").await;
-        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
-        assert!(body.contains(r#""depth":null"#), "{body}");
-    }
-
-    #[tokio::test]
     async fn readiness_does_not_depend_on_redis() {
         let (_sender, latest) = Latest::new(Duration::MAX);
         assert_eq!(ask(latest.clone(), "/readyz").await.0, StatusCode::OK);
@@ -125,12 +90,12 @@ mod tests {
 
     async fn ask(latest: Latest, path: &str) -> (StatusCode, String) {
         let registry = Registry::new();
-        let collector = QueueCollector::new(names(), latest.clone()).unwrap();
+        let collector = QueueCollector::new(names(), latest).unwrap();
         registry.register(Box::new(collector)).unwrap();
         let readiness = Readiness::default();
         readiness.ready();
         let request = Request::get(path).body(Body::empty()).unwrap();
-        let router = router(registry, readiness, latest, names());
+        let router = router(registry, readiness);
         let (head, body) = router.oneshot(request).await.unwrap().into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         (head.status, String::from_utf8(body.to_vec()).unwrap())

@@ -98,8 +98,8 @@ impl Sidecar {
         readiness.ready();
         let address = listener.local_addr()?;
         tracing::info!(queue.name = %self.queue, http.address = %address, "serving metrics");
-        let queue = names.queue.clone();
-        let router = routes::router(registry, readiness, latest.clone(), names);
+        let queue = names.queue;
+        let router = routes::router(registry, readiness);
         tokio::select! {
             () = poller.run(interval) => Ok(()),
             () = write_health(latest, queue, health_every) => Ok(()),
