@@ -17,7 +17,6 @@ use crate::queue::counts::CountsReader;
 use crate::queue::names::QueueKeys;
 use crate::runtime::clock::Clock;
 use crate::runtime::{http_server, shutdown};
-use crate::worker::limit_store::RedisLimit;
 
 /// Publish one queue's metrics for Prometheus and for the adapter: the sidecar of a worker pod.
 #[derive(Debug, Args)]
@@ -112,7 +111,7 @@ impl Metrics {
         let file = self.site_id_file.clone().map(SiteId::File);
         let site_id = file.or_else(|| given.map(|given| SiteId::Fixed(given.to_owned())))?;
         (self.requests_per_second > 0).then(|| LimitSource {
-            store: Arc::new(RedisLimit(redis.clone())),
+            store: Arc::new(redis.clone()),
             region: self.region,
             site_id,
             whose: keys.base().to_owned(),

@@ -14,14 +14,13 @@ use super::operations::{
 };
 use super::settings::{RedisSettings, WorkspaceSettings, count};
 use crate::delivery::Mode;
-use crate::delivery::limiter::LimitStore;
 use crate::queue::connection::Redis;
 use crate::runtime::clock::Clock;
+use crate::runtime::run_script::RunScript;
 use crate::runtime::shutdown;
 use crate::sender::input::InputFile;
 use crate::sender::send::{self, Ready, SendSettings};
 use crate::sender::{Progress, SendError};
-use crate::worker::limit_store::RedisLimit;
 
 /// Deliver a file of operations to Customer.io, each line once.
 ///
@@ -110,7 +109,7 @@ impl Send {
 
     fn settings(&self, file: &InputFile, operations: u64) -> Result<SendSettings, CommandError> {
         let redis = self.redis.source_if_given()?;
-        let limit = redis.map(|it| Arc::new(RedisLimit(Redis::new(it))) as Arc<dyn LimitStore>);
+        let limit = redis.map(|it| Arc::new(Redis::new(it)) as Arc<dyn RunScript>);
         Ok(SendSettings {
             file: file.clone(),
             operations,

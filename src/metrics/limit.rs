@@ -8,9 +8,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::delivery::client::Region;
+use crate::delivery::limiter::limit_key;
 use crate::delivery::limiter::usage::{LimitReading, UsageReader};
-use crate::delivery::limiter::{LimitStore, limit_key};
 use crate::delivery::site_id::SiteId;
+use crate::runtime::run_script::RunScript;
 
 /// What is used is reckoned over the time in which so many requests may be sent: fewer say little,
 /// and more say it late.
@@ -25,7 +26,7 @@ const KEEP: Duration = Duration::from_secs(10);
 /// Which limit to look at.
 pub struct LimitSource {
     /// Where it is kept.
-    pub store: Arc<dyn LimitStore>,
+    pub store: Arc<dyn RunScript>,
     /// With the site id, which workspace.
     pub region: Region,
     /// The workspace.

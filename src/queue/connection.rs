@@ -9,10 +9,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use redis::aio::MultiplexedConnection;
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
-use redis::{Cmd, FromRedisValue, RedisError, ScriptInvocation};
+use redis::{Cmd, FromRedisValue, RedisError, ScriptInvocation, Value};
 use tokio::sync::Mutex;
 
 use super::QueueError;
@@ -20,6 +21,7 @@ use super::address::Topology;
 use super::open::{STEP_TIMEOUT, certificates, open_single};
 use super::sentinel;
 use super::source::{RedisSource, Target};
+use crate::runtime::run_script::RunScript;
 
 /// For a whole call with the connecting before it: several Sentinels or cluster nodes may have to
 /// be tried.
@@ -137,6 +139,13 @@ impl Redis {
         Ok(link
             .insert(open(&target, &self.shared.manner).await?)
             .clone())
+    }
+}
+
+#[async_trait]
+impl RunScript for Redis {
+    async fn run_script(&self, script: &ScriptInvocation<'_>) -> Result<Value, String> {
+        self.run(script).await.map_err(|error| error.to_string())
     }
 }
 

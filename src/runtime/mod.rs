@@ -15,6 +15,7 @@ pub mod http_server;
 pub mod logs;
 pub mod meters;
 pub mod pulse;
+pub mod run_script;
 pub mod shutdown;
 pub mod tls;
 pub mod traces;

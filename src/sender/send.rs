@@ -24,11 +24,12 @@ use crate::delivery::credentials::{Credentials, CredentialsSource};
 use crate::delivery::encode::{JobRef, Prepared, prepare};
 use crate::delivery::engine::{Engine, EngineOptions, EngineParts, LINGER};
 use crate::delivery::event_id::event_id;
-use crate::delivery::limiter::{LimitStore, Limiter};
+use crate::delivery::limiter::Limiter;
 use crate::delivery::metrics::DeliveryMetrics;
 use crate::delivery::operation::Kind;
 use crate::delivery::reason::Reason;
 use crate::runtime::clock::Clock;
+use crate::runtime::run_script::RunScript;
 
 /// How often the state is written: what is done since is sent again after a crash, and recognised.
 const SAVE_EVERY: Duration = Duration::from_millis(500);
@@ -50,7 +51,7 @@ pub struct SendSettings {
     /// The limit; 0 is none.
     pub requests_per_second: u32,
     /// Where it is shared with workers; nothing to keep it in the process.
-    pub limit: Option<Arc<dyn LimitStore>>,
+    pub limit: Option<Arc<dyn RunScript>>,
     /// Where the workspace's data is kept.
     pub region: Region,
     /// Where requests go.

@@ -13,7 +13,6 @@ mod failures;
 mod hand;
 mod health;
 mod keeper;
-pub mod limit_store;
 pub mod metrics;
 mod processor;
 pub mod settings;
@@ -30,7 +29,6 @@ use self::consumer::Consumer;
 use self::hand::Hand;
 use self::keeper::Keeper;
 pub use self::keeper::MAX_STALLED;
-use self::limit_store::RedisLimit;
 use self::metrics::WorkerMetrics;
 use self::processor::Processor;
 use self::settings::WorkerSettings;
@@ -39,7 +37,7 @@ use crate::delivery::circuit::Breaker;
 use crate::delivery::client::TrackClient;
 use crate::delivery::credentials::CredentialsError;
 use crate::delivery::engine::{Engine, EngineOptions, EngineParts, LINGER};
-use crate::delivery::limiter::{Announcer, LimitStore, Limiter};
+use crate::delivery::limiter::{Announcer, Limiter};
 use crate::delivery::metrics::DeliveryMetrics;
 use crate::queue::connection::Redis;
 use crate::queue::counts::CountsReader;
@@ -50,6 +48,7 @@ use crate::queue::names::QueueKeys;
 use crate::runtime::admin::{self, Readiness};
 use crate::runtime::clock::Clock;
 use crate::runtime::http_server;
+use crate::runtime::run_script::RunScript;
 
 /// Why a worker could not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -137,7 +136,7 @@ async fn engine(
 ) -> Result<Engine, WorkerError> {
     let delivery = &settings.delivery;
     let credentials = delivery.credentials.clone().watch(halt.clone()).await?;
-    let store: Arc<dyn LimitStore> = Arc::new(RedisLimit(redis.clone()));
+    let store: Arc<dyn RunScript> = Arc::new(redis.clone());
     let limiter = (delivery.requests_per_second > 0).then(|| {
         let announcer = Announcer {
             store: Arc::clone(&store),

@@ -9,7 +9,7 @@ use cio_operator::delivery::circuit::Circumstance;
 use cio_operator::delivery::client::Region;
 use cio_operator::delivery::credentials::Credentials;
 use cio_operator::delivery::limiter::usage::UsageReader;
-use cio_operator::delivery::limiter::{Announcer, LimitStore, Limiter, limit_key};
+use cio_operator::delivery::limiter::{Announcer, Limiter, limit_key};
 use cio_operator::delivery::metrics::LimitMetrics;
 use cio_operator::delivery::site_id::SiteId;
 use cio_operator::metrics::{LimitSource, Sidecar, Timing};
@@ -18,7 +18,7 @@ use cio_operator::queue::counts::CountsReader;
 use cio_operator::queue::names::{QueueKeys, QueueName};
 use cio_operator::queue::source::RedisSource;
 use cio_operator::runtime::clock::Clock;
-use cio_operator::worker::limit_store::RedisLimit;
+use cio_operator::runtime::run_script::RunScript;
 use prometheus::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -257,9 +257,9 @@ async fn sidecar_with(
 }
 
 /// Where the limit is kept, and a sidecar that shows it.
-async fn beside_our_worker(server: &RedisServer) -> (Arc<dyn LimitStore>, String, DropGuard) {
+async fn beside_our_worker(server: &RedisServer) -> (Arc<dyn RunScript>, String, DropGuard) {
     let source = RedisSource::fixed(server.url().parse().unwrap());
-    let store: Arc<dyn LimitStore> = Arc::new(RedisLimit(Redis::new(source)));
+    let store: Arc<dyn RunScript> = Arc::new(Redis::new(source));
     let limit = LimitSource {
         store: Arc::clone(&store),
         region: Region::Us,
@@ -277,7 +277,7 @@ fn credentials() -> watch::Receiver<Arc<Credentials>> {
 }
 
 /// A worker's share in the limit.
-fn limiter(store: &Arc<dyn LimitStore>, rate: u32) -> Limiter {
+fn limiter(store: &Arc<dyn RunScript>, rate: u32) -> Limiter {
     let metrics = LimitMetrics::new(&Registry::new()).unwrap();
     Limiter::new(Arc::clone(store), Region::Us, credentials(), rate, metrics)
 }

@@ -7,10 +7,11 @@ use std::time::Duration;
 use redis::Script;
 use tokio::sync::watch;
 
-use super::script::{LimitStore, limit_key};
+use super::script::limit_key;
 use crate::delivery::circuit::Circumstance;
 use crate::delivery::client::Region;
 use crate::delivery::credentials::Credentials;
+use crate::runtime::run_script::RunScript;
 
 /// What was said holds for so long beyond the wait before the next probe: as long as a probe may
 /// take. A worker that dies meanwhile is believed no longer.
@@ -35,7 +36,7 @@ fn news(now: Circumstance, told_open: bool) -> Option<News> {
 /// Tells whoever follows the limit of a workspace.
 pub struct Announcer {
     /// Where the limit is kept.
-    pub store: Arc<dyn LimitStore>,
+    pub store: Arc<dyn RunScript>,
     /// With the site id, which workspace.
     pub region: Region,
     /// They hold the site id.
@@ -71,7 +72,7 @@ impl Announcer {
         let key = limit_key(self.region, self.credentials.borrow().site_id());
         let mut invocation = script.prepare_invoke();
         invocation.key(key).arg(lasts).arg(&self.whose);
-        self.store.run(&invocation).await.map(drop)
+        self.store.run_script(&invocation).await.map(drop)
     }
 }
 

@@ -26,7 +26,7 @@ use tokio::time::Instant;
 pub use self::announce::Announcer;
 use self::local::LocalLimit;
 use self::notice::Notice;
-pub use self::script::{LimitStore, limit_key};
+pub use self::script::limit_key;
 use self::script::{Question, Reply, ask};
 pub use self::turns::Turn;
 use self::turns::Turns;
@@ -34,6 +34,7 @@ use super::client::Region;
 use super::credentials::Credentials;
 use super::metrics::LimitMetrics;
 use crate::runtime::backoff::Backoff;
+use crate::runtime::run_script::RunScript;
 
 /// Between questions while Redis does not answer.
 const BACKOFF: Backoff = Backoff {
@@ -70,7 +71,7 @@ enum Kept {
 
 /// In Redis, by workspace.
 struct Shared {
-    store: Arc<dyn LimitStore>,
+    store: Arc<dyn RunScript>,
     script: Script,
     sharer: String,
     region: Region,
@@ -92,7 +93,7 @@ struct State {
 impl Limiter {
     /// A share of at most `rate` requests a second in the limit of the workspace of `credentials`.
     pub fn new(
-        store: Arc<dyn LimitStore>,
+        store: Arc<dyn RunScript>,
         region: Region,
         credentials: watch::Receiver<Arc<Credentials>>,
         rate: u32,

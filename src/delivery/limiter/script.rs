@@ -3,18 +3,11 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use redis::{Script, ScriptInvocation, Value};
+use redis::Script;
 use sha2::{Digest, Sha256};
 
 use crate::delivery::client::Region;
-
-/// The connection that the limit is kept over.
-#[async_trait]
-pub trait LimitStore: Send + Sync {
-    /// Runs a script. An error is a sentence for the log.
-    async fn run(&self, script: &ScriptInvocation<'_>) -> Result<Value, String>;
-}
+use crate::runtime::run_script::RunScript;
 
 /// The key of a workspace's limit: shared by all who deliver to it over the same Redis. The braces
 /// are written as they are: in a Redis Cluster they decide the slot.
@@ -70,7 +63,7 @@ impl Reply {
 }
 
 pub(super) async fn ask(
-    store: &dyn LimitStore,
+    store: &dyn RunScript,
     script: &Script,
     question: &Question<'_>,
 ) -> Result<Reply, String> {
@@ -84,7 +77,7 @@ pub(super) async fn ask(
         .arg(micros(question.lead))
         .arg(u8::from(question.throttled.is_some()))
         .arg(question.throttled.map_or(0, micros));
-    let value = store.run(&invocation).await?;
+    let value = store.run_script(&invocation).await?;
     let row: Row = redis::from_redis_value(value).map_err(|error| error.to_string())?;
     let (granted, wait_us, interval_us, next, lowest, permille) = row;
     Ok(Reply {

@@ -13,8 +13,8 @@ struct Scripted {
 }
 
 #[async_trait]
-impl LimitStore for Scripted {
-    async fn run(&self, _: &ScriptInvocation<'_>) -> Result<Value, String> {
+impl RunScript for Scripted {
+    async fn run_script(&self, _: &ScriptInvocation<'_>) -> Result<Value, String> {
         self.asked.fetch_add(1, Ordering::Relaxed);
         let next = self.answers.lock().unwrap().pop();
         match next {
@@ -48,7 +48,7 @@ fn scripted(mut answers: Vec<Result<Value, String>>) -> (Limiter, Arc<Scripted>,
     let metrics = LimitMetrics::new(&Registry::new()).unwrap();
     let credentials = Arc::new(Credentials::new(Some("s"), Some("k")).unwrap());
     let (_, credentials) = watch::channel(credentials);
-    let shared: Arc<dyn LimitStore> = Arc::clone(&store) as _;
+    let shared: Arc<dyn RunScript> = Arc::clone(&store) as _;
     let limiter = Limiter::new(shared, Region::Us, credentials, 80, metrics.clone());
     (limiter, store, metrics)
 }

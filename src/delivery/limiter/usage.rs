@@ -3,7 +3,7 @@
 use redis::Script;
 
 use super::local::USED;
-use super::script::LimitStore;
+use crate::runtime::run_script::RunScript;
 
 /// After so long without a question nobody is there whose setting counts, in µs.
 const SILENCE: u64 = 20_000_000;
@@ -57,13 +57,13 @@ impl UsageReader {
     /// A sentence for the log, when Redis does not answer.
     pub async fn read(
         &self,
-        store: &dyn LimitStore,
+        store: &dyn RunScript,
         key: &str,
         whose: &str,
     ) -> Result<LimitReading, String> {
         let mut invocation = self.script.prepare_invoke();
         invocation.key(key).arg(whose);
-        let value = store.run(&invocation).await?;
+        let value = store.run_script(&invocation).await?;
         let row: Row = redis::from_redis_value(value).map_err(|error| error.to_string())?;
         Ok(interpret(row))
     }
