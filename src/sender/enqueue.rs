@@ -55,27 +55,30 @@ pub async fn enqueue(
     let mut queue = Queue {
         feed: Feed::start(settings.file, Ranges::default(), make),
         counts: CountsReader::new(redis.clone(), keys.clone()),
-        adder: Adder::new(redis, keys, &guide_options()),
+        adder: Adder::new(redis.clone(), keys, &guide_options()),
+        redis,
         max_depth: settings.max_depth,
         next: None,
     };
     let mut added = 0;
-    let failed = |added, error| SendError::Queue { added, error };
     loop {
         let Some(room) = stop.run_until_cancelled(queue.room()).await else {
             return Err(ended(added, SendError::Interrupted));
         };
+        let room = match room {
+            Ok(room) => room,
+            Err(error) => return Err(queue.failed(added, error).await),
+        };
         let chunk = queue
-            .chunk(room.map_err(|error| failed(added, error))?)
+            .chunk(room)
             .await
             .map_err(|cause| ended(added, cause))?;
         if chunk.is_empty() {
             return whole(added, settings.operations);
         }
-        queue
-            .add(&chunk)
-            .await
-            .map_err(|error| failed(added, error))?;
+        if let Err(error) = queue.add(&chunk).await {
+            return Err(queue.failed(added, error).await);
+        }
         added += chunk.len() as u64;
         show(Progress {
             total: settings.operations,
@@ -105,6 +108,7 @@ struct Queue {
     feed: Feed<Job>,
     counts: CountsReader,
     adder: Adder,
+    redis: Redis,
     max_depth: u64,
     /// Read, but too large for the step before.
     next: Option<Fed<Job>>,
@@ -141,6 +145,19 @@ impl Queue {
             chunk.push(next);
         }
         Ok(chunk)
+    }
+
+    /// What Redis said, and which one it was.
+    async fn failed(&self, added: u64, error: QueueError) -> SendError {
+        let address = match self.redis.source().address().await {
+            Ok(address) => address.to_string(),
+            Err(_) => "its address".to_owned(),
+        };
+        SendError::Queue {
+            added,
+            address,
+            error,
+        }
     }
 
     async fn add(&self, chunk: &[Fed<Job>]) -> Result<(), QueueError> {

@@ -18,8 +18,8 @@ pub enum SendError {
     /// The file could be read at first. What was done until then is the caller's to say.
     #[error("{0}")]
     ReadOn(InputError),
-    /// Some lines are wrong; nothing was sent.
-    #[error("{0} lines are wrong; nothing was sent")]
+    /// Some lines are wrong; nothing was sent or added.
+    #[error("lines that are wrong: {0}; nothing of the file was used")]
     Invalid(u64),
     /// There are no credentials.
     #[error(transparent)]
@@ -77,10 +77,12 @@ pub enum SendError {
     #[error("interrupted")]
     Interrupted,
     /// Redis did not take jobs.
-    #[error("after {added} jobs: {error}")]
+    #[error("after {added} jobs: cannot use Redis at {address}: {error}")]
     Queue {
         /// Jobs that are in the queue for sure; up to one step more may be.
         added: u64,
+        /// Where it is, without a password.
+        address: String,
         /// What Redis said.
         error: QueueError,
     },

@@ -24,9 +24,14 @@ async fn an_interrupted_enqueue_says_how_many_jobs_are_in_the_queue() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_enqueue_whose_redis_goes_away_says_how_many_jobs_it_had_added() {
-    let (ran, _) = ended(|server, _| server.kill()).await;
+    let mut address = String::new();
+    let (ran, _) = ended(|server, _| {
+        address = server.url();
+        server.kill();
+    })
+    .await;
     assert_eq!(ran.code, Some(1), "{}", ran.errors);
-    let said = format!("after {ADDED} jobs: ");
+    let said = format!("after {ADDED} jobs: cannot use Redis at {address}");
     assert!(ran.errors.contains(&said), "{}", ran.errors);
 }
 
