@@ -22,7 +22,7 @@ pub(super) struct Load {
     stages: Option<String>,
 
     /// A constant rate in iterations a second; each is two requests.
-    #[arg(long, requires = "duration", value_name = "RATE")]
+    #[arg(long, requires = "duration", value_name = "RATE", value_parser = rate)]
     rate: Option<f64>,
 
     /// How long the constant rate lasts, for example 30s.
@@ -30,7 +30,7 @@ pub(super) struct Load {
     duration: Option<String>,
 
     /// Scale the profile so that its peak is this.
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", value_parser = rate)]
     requests_per_second: Option<f64>,
 
     /// Users that are there from the start.
@@ -82,5 +82,34 @@ impl Load {
         }
         let thresholds: Result<Vec<_>, _> = lines.iter().map(|it| thresholds::parse(it)).collect();
         Ok((profile, thresholds.map_err(usage)?))
+    }
+}
+
+/// How large it may be the profile says, which knows what comes of it.
+fn rate(text: &str) -> Result<f64, String> {
+    let rate = text
+        .parse()
+        .ok()
+        .filter(|it: &f64| it.is_finite() && *it > 0.0);
+    rate.ok_or_else(|| "write a number above 0, for example 80 or 0.5".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_a_number_above_0() {
+        for (text, expected) in [
+            ("80", Some(80.0)),
+            ("0.5", Some(0.5)),
+            ("0", None),
+            ("-3", None),
+            ("nan", None),
+            ("inf", None),
+            ("x", None),
+        ] {
+            assert_eq!(rate(text).ok(), expected, "{text}");
+        }
     }
 }

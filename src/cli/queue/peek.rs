@@ -82,7 +82,7 @@ impl Peek {
         if jobs.is_empty() && matches!(which, Which::Id(_)) {
             return Err(anyhow!(
                 "there is no such job in {}; finished ones are kept only for a while",
-                opened.keys.base()
+                opened.name()
             )
             .into());
         }

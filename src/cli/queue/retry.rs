@@ -74,7 +74,7 @@ impl Retry {
             return Ok(Ok(Retried::default()));
         }
         self.confirm
-            .ask(&format!("Bring back {} of {}", jobs(count), keys.base()))?;
+            .ask(&format!("Bring back {} of {}", jobs(count), opened.name()))?;
         let progress = |done| tracing::info!(jobs = done, of = count, "retrying");
         Ok(retry(redis, keys, &selection, self.reset_attempts, progress).await)
     }

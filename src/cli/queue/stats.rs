@@ -44,7 +44,7 @@ impl Stats {
     pub(super) async fn run(self) -> Result<(), CommandError> {
         let opened = self.target.open().await?;
         let reader = OverviewReader::new(opened.redis.clone(), opened.keys.clone());
-        let name = opened.keys.base().trim_end_matches(':').to_owned();
+        let name = opened.name().to_owned();
         if self.watch {
             return self.watch(&reader, &name).await;
         }

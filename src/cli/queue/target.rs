@@ -110,6 +110,11 @@ impl Place {
 }
 
 impl Opened {
+    /// The queue as a person names it: its prefix and its name.
+    pub(super) fn name(&self) -> &str {
+        self.keys.base().trim_end_matches(':')
+    }
+
     /// Prints what came of a command, or says what went wrong.
     pub(super) async fn tell<T: Serialize>(
         &self,
