@@ -107,6 +107,8 @@ node() {
 network_policies() {
   [ -n "${NETWORK_POLICIES:-}" ] || return 0
   sysctl -qw net.bridge.bridge-nf-call-iptables=1
+  # It ends where it does not find its node.
+  until "$BIN/kubectl" --kubeconfig "$PKI/admin.kubeconfig" get node node1 >/dev/null 2>&1; do sleep 0.2; done
   start kube-router "$BIN/kube-router" --kubeconfig="$PKI/admin.kubeconfig" --hostname-override=node1 \
     --run-firewall=true --run-router=false --run-service-proxy=false --service-cluster-ip-range=10.96.0.0/16 \
     --health-port=0 --metrics-port=0 --iptables-sync-period=1m

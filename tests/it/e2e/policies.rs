@@ -58,8 +58,9 @@ fn each_policy_lets_through_what_is_needed_and_nothing_else() {
         let pods = stage.pods();
         let depth = |pod: &serde_json::Value| {
             let name = pod["metadata"]["name"].as_str().unwrap_or_default();
-            let log = stage.kubectl(&["logs", name, "-c", "metrics"]);
-            log.contains("failed to read the queue")
+            // Before it has started there is no log, which is no failure.
+            let log = stage.try_kubectl(&["logs", name, "-c", "metrics"], None);
+            String::from_utf8_lossy(&log.stdout).contains("failed to read the queue")
         };
         pods.len() == 2 && pods.iter().all(depth)
     };
