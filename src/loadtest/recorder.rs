@@ -144,6 +144,11 @@ impl Recorder {
         *self.unanswered.entry(reason).or_default() += 1;
     }
 
+    /// Requests that were answered with 200, or jobs that completed.
+    pub fn succeeded(&self) -> u64 {
+        self.expected.count() + self.lag.count()
+    }
+
     /// Answers with 429.
     pub fn throttled(&self) -> u64 {
         self.statuses.get(&429).copied().unwrap_or(0)

@@ -5,22 +5,32 @@ use std::time::Duration;
 
 use super::histogram::Histogram;
 use super::recorder::Recorder;
+use super::run::Outcome;
 use super::thresholds::Judged;
 
 /// The share of the plan below which a run is no pass.
 const ENOUGH_PERCENT: u64 = 95;
 
-/// Why a run is no pass though every threshold held; nothing where it is one.
-pub fn shortfall(it: &Recorder, planned: u64) -> Option<String> {
+/// Why a run is no pass though every threshold held; nothing where it is one. Only what was accepted counts; with
+/// `--adapt` a 429 too, for the search for the rate that holds goes by them.
+pub fn shortfall(outcome: &Outcome) -> Option<String> {
+    let (it, planned) = (&outcome.numbers, outcome.planned);
     let enough = planned * ENOUGH_PERCENT / 100;
     if it.answered == 0 {
         return Some("nothing was answered: this is no result".to_owned());
     }
-    (it.completed < enough || it.answered < 2 * enough).then(|| {
+    if it.errors >= it.requests {
+        return Some(format!(
+            "all {} requests failed: this is no result",
+            it.requests
+        ));
+    }
+    let expected_429s = outcome.adapt.as_ref().map_or(0, |_| it.throttled());
+    let succeeded = it.succeeded();
+    (it.completed < enough || succeeded + expected_429s < 2 * enough).then(|| {
         format!(
-            "fell short: {} of {planned} iterations complete, {} of {} requests answered",
+            "fell short: {} of {planned} iterations complete, {succeeded} of {} requests succeeded",
             it.completed,
-            it.answered,
             2 * planned
         )
     })
@@ -186,27 +196,80 @@ pub fn percent(part: u64, whole: u64) -> f64 {
 mod tests {
     use super::*;
     use crate::delivery::operation::Kind;
+    use crate::loadtest::adapt::Adapt;
     use crate::loadtest::recorder::Exchange;
 
+    /// A run of 100 planned iterations whose requests got `statuses`.
+    fn outcome(completed: u64, statuses: &[(u16, u64)]) -> Outcome {
+        let mut numbers = Recorder {
+            completed,
+            ..Recorder::default()
+        };
+        for (status, count) in statuses {
+            for _ in 0..*count {
+                numbers.exchange(Exchange {
+                    kind: Kind::Track,
+                    status: Some(*status),
+                    from_send: Duration::from_millis(20),
+                    from_schedule: Duration::from_millis(20),
+                    timed_out: false,
+                    sent: 0,
+                    received: 0,
+                });
+            }
+        }
+        Outcome {
+            numbers,
+            judged: Vec::new(),
+            elapsed: Duration::from_secs(1),
+            planned: 100,
+            adapt: None,
+            unfinished: None,
+        }
+    }
+
     #[test]
-    fn a_run_that_sent_nothing_or_too_little_is_no_pass() {
-        for (completed, answered, passes) in [
-            (0, 0, false),
-            (94, 200, false),
-            (95, 190, true),
-            (100, 189, false),
+    fn only_a_run_whose_plan_was_accepted_is_a_pass() {
+        for (completed, statuses, passes) in [
+            (0, &[][..], false),
+            (94, &[(200, 200)], false),
+            (95, &[(200, 190)], true),
+            (100, &[(200, 189)], false),
+            (100, &[(200, 189), (500, 11)], false),
+            (100, &[(200, 190), (500, 10)], true),
+            (100, &[(429, 200)], false),
         ] {
-            let it = Recorder {
-                completed,
-                answered,
-                ..Recorder::default()
-            };
+            let reason = shortfall(&outcome(completed, statuses));
             assert_eq!(
-                shortfall(&it, 100).is_none(),
+                reason.is_none(),
                 passes,
-                "{completed} {answered}"
+                "{completed} {statuses:?} {reason:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_job_that_failed_is_none_of_the_plan() {
+        let mut it = outcome(100, &[]);
+        for nth in 0..200 {
+            it.numbers
+                .enqueued(Kind::Track, Some(Duration::from_millis(1)));
+            let completed = (nth < 150).then_some(Duration::from_millis(9));
+            it.numbers.ended(Kind::Track, completed);
+        }
+        let reason = shortfall(&it).unwrap();
+        assert!(reason.contains("150 of 200 requests succeeded"), "{reason}");
+    }
+
+    #[test]
+    fn a_rate_that_fell_at_429s_is_a_pass_but_not_where_nothing_else_came() {
+        let mut it = outcome(100, &[(200, 150), (429, 50)]);
+        assert!(shortfall(&it).is_some());
+        it.adapt = Some(Adapt::default());
+        assert_eq!(shortfall(&it), None);
+        let mut it = outcome(100, &[(429, 200)]);
+        it.adapt = Some(Adapt::default());
+        assert!(shortfall(&it).unwrap().contains("no result"));
     }
 
     #[test]

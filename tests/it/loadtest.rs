@@ -135,6 +135,15 @@ async fn errors_cross_the_threshold_that_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_run_of_which_every_request_fails_below_the_threshold_is_no_pass() {
+    let fault = r#"{"match": {"path_prefix": "/api/v1/customers"}, "status": 401, "times": 20}"#;
+    let scene = Scene::start(&["--fault", fault]).await;
+    let (code, log) = scene.run(&["--rate", "10", "--duration", "1s"]);
+    assert_eq!(code, Some(1), "{log}");
+    assert!(log.contains("all 20 requests failed"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn users_that_are_left_are_told_with_their_remedy_beside_a_crossed_threshold() {
     // Deletes are answered with 200 and not carried out.
     let fault = r#"{"match": {"method": "DELETE"}, "fault": "drop"}"#;

@@ -245,7 +245,7 @@ fn verdict(outcome: &Outcome) -> Result<(), CommandError> {
     if !crossed.is_empty() {
         return Err(CommandError::Crossed(crossed.join(", ")));
     }
-    match summary::shortfall(&outcome.numbers, outcome.planned) {
+    match summary::shortfall(outcome) {
         Some(reason) => Err(anyhow!(reason).into()),
         None => Ok(()),
     }

@@ -43,6 +43,9 @@ pub enum BaselineError {
          give a run at the full rate, or ask both runs for the rate that held"
     )]
     Lowered(f64),
+    /// No request of it succeeded: anything would be better.
+    #[error("all its {0} requests failed: it is no result; give a run of a workspace that answers")]
+    NoResult(u64),
     /// It was ended early, so that its numbers are of a part of the load.
     #[error(
         "it was ended early: only {begun} of its {planned} iterations were due; give a run that came to its end"
@@ -83,6 +86,10 @@ pub fn read_baseline(text: &str, profile: &Profile, way: Way) -> Result<Report, 
     let planned = report.profile.iterations;
     if begun < planned {
         return Err(BaselineError::Interrupted { begun, planned });
+    }
+    let totals = &report.totals;
+    if totals.errors >= totals.requests {
+        return Err(BaselineError::NoResult(totals.requests));
     }
     Ok(report)
 }
@@ -145,6 +152,9 @@ mod tests {
         early.totals.started -= 1;
         let planned = early.profile.iterations;
         let only = format!("only {} of its {planned} iterations", planned - 1);
+        let mut failed = ended();
+        failed.totals.errors = failed.totals.requests;
+        let all = format!("all its {} requests failed", failed.totals.requests);
         let mut queued = ended();
         queued.way = Way::Queue;
         for (text, part) in [
@@ -153,6 +163,7 @@ mod tests {
                 "it went --through queue, this run goes --through api",
             ),
             (serde_json::to_string(&early).unwrap(), &only),
+            (serde_json::to_string(&failed).unwrap(), &all),
             ("{".to_owned(), "--json"),
             ("{}".to_owned(), "missing field"),
             (

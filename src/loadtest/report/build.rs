@@ -120,7 +120,7 @@ fn verdict(outcome: &run::Outcome) -> Verdict {
         })
         .collect();
     let unfinished = outcome.unfinished.as_ref().map(ToString::to_string);
-    let short = summary::shortfall(&outcome.numbers, outcome.planned);
+    let short = summary::shortfall(outcome);
     let short: Vec<String> = unfinished.into_iter().chain(short).collect();
     Verdict {
         outcome: match (&crossed[..], &short[..]) {
