@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 
 use super::super::CommandError;
 use super::super::answer::Answer;
@@ -26,7 +27,8 @@ pub(super) struct Retry {
     target: Target,
 
     /// Jobs whose reason has this text in it, as `cio queue failed` shows it.
-    #[arg(long, value_name = "TEXT", group = "which")]
+    // Nothing is in every reason: a variable that is not set would bring back all jobs.
+    #[arg(long, value_name = "TEXT", group = "which", value_parser = NonEmptyStringValueParser::new())]
     reason: Option<String>,
 
     /// Jobs that failed longer ago than this, for example 90s, 15m, 2h or 1d.
@@ -118,7 +120,23 @@ fn age(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+    use clap::error::ErrorKind;
+
     use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        _retry: Retry,
+    }
+
+    #[test]
+    fn an_empty_reason_is_not_all_jobs() {
+        let error = Line::try_parse_from(["retry", "--reason", "", "--yes"]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidValue, "{error}");
+        assert!(Line::try_parse_from(["retry", "--reason", "a", "--yes"]).is_ok());
+    }
 
     #[test]
     fn an_age_is_a_number_and_a_unit() {
