@@ -63,6 +63,8 @@ pub struct Outcome {
     pub planned: u64,
     /// What came of the search for the rate that holds, where there was one.
     pub adapt: Option<Adapt>,
+    /// Whether it was asked to end before its end.
+    pub interrupted: bool,
     /// Why not all of what was begun came to its end.
     pub unfinished: Option<RunError>,
 }
@@ -144,8 +146,9 @@ pub async fn run(
     let schedule = Schedule::new(&settings.profile);
     let mut adapt = settings.adapt.then(Adapt::default);
     let mut thresholds = thresholds::Watch::new(settings.thresholds.clone());
-    let stop = stop.child_token();
-    let mut ended = spawn(settings, &shared, stop.clone())?;
+    // A threshold that aborts is no interruption.
+    let abort = stop.child_token();
+    let mut ended = spawn(settings, &shared, abort.clone())?;
     let mut unfinished = None;
     let (start, mut tick) = (Instant::now(), interval(Duration::from_secs(1)));
     tick.tick().await;
@@ -172,7 +175,7 @@ pub async fn run(
             numbers: &numbers,
         });
         if thresholds.aborts(&numbers, elapsed) {
-            stop.cancel();
+            abort.cancel();
         }
     }
     let (numbers, elapsed) = (shared.numbers(), start.elapsed());
@@ -186,6 +189,7 @@ pub async fn run(
         elapsed,
         planned: shared.pace().total(&schedule),
         adapt,
+        interrupted: stop.is_cancelled(),
         unfinished,
     })
 }

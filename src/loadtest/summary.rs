@@ -25,6 +25,12 @@ pub fn shortfall(outcome: &Outcome) -> Option<String> {
             it.requests
         ));
     }
+    if outcome.interrupted {
+        return Some(format!(
+            "ended early, and fell short: it was interrupted after {} of {planned} iterations",
+            it.completed
+        ));
+    }
     let expected_429s = outcome.adapt.as_ref().map_or(0, |_| it.throttled());
     let succeeded = it.succeeded();
     (it.completed < enough || succeeded + expected_429s < 2 * enough).then(|| {
@@ -224,6 +230,7 @@ mod tests {
             elapsed: Duration::from_secs(1),
             planned: 100,
             adapt: None,
+            interrupted: false,
             unfinished: None,
         }
     }
@@ -246,6 +253,14 @@ mod tests {
                 "{completed} {statuses:?} {reason:?}"
             );
         }
+    }
+
+    #[test]
+    fn an_interrupted_run_is_no_pass_whatever_it_reached() {
+        let mut it = outcome(99, &[(200, 199)]);
+        assert_eq!(shortfall(&it), None);
+        it.interrupted = true;
+        assert!(shortfall(&it).unwrap().contains("interrupted after 99 of"));
     }
 
     #[test]

@@ -57,6 +57,7 @@ fn made(way: Way, doubtful: usize, mut second: impl FnMut(&mut Recorder, u64)) -
         elapsed,
         planned: Schedule::new(&profile).total(),
         adapt: None,
+        interrupted: false,
         unfinished: None,
     };
     build(Facts {
