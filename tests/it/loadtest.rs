@@ -215,6 +215,40 @@ async fn a_run_that_is_asked_to_end_removes_its_users() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_clean_up_that_is_ended_loses_no_result() {
+    let scene = Scene::start(&[]).await;
+    let report = scene.state.path().join("report.json");
+    let report = report.to_str().expect("UTF-8");
+    let slow = ["loadtest", "--no-preflight", "--cleanup-rate", "0.1"];
+    let load = ["--rate", "20", "--duration", "1s", "--json", report];
+    let run = Cio::start(&[&slow[..], &load].concat(), &scene.variables());
+    eventually("the report", async || {
+        let text = std::fs::read_to_string(report).ok()?;
+        let report: Value = serde_json::from_str(&text).ok()?;
+        assert_eq!(report["verdict"]["outcome"], "passed", "{report}");
+        assert_eq!(report["clean_up"], Value::Null);
+        Some(())
+    })
+    .await;
+    drop(run);
+    assert_eq!(scene.journals(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_no_journal_can_be_written_nothing_is_sent_and_there_is_nothing_to_remove() {
+    let scene = Scene::start(&[]).await;
+    let file = scene.state.path().join("file");
+    std::fs::write(&file, "").expect("a file");
+    let mut variables = scene.variables();
+    variables[3].1 = file.to_str().expect("UTF-8");
+    let (code, log) = process::run(&["loadtest", "--no-preflight"], &variables);
+    assert_eq!(code, Some(2), "{log}");
+    assert!(log.contains("cannot write the journal"), "{log}");
+    assert!(!log.contains("to remove them"), "{log}");
+    assert_eq!(scene.numbers().await["people"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_was_killed_is_cleaned_up_by_its_id() {
     let scene = Scene::start(&[]).await;
     let run = Cio::start(

@@ -156,40 +156,44 @@ async fn test(
             series.look(tick.elapsed, tick.numbers);
         })
         .await;
-    // Whatever came of the run, what it created is removed.
+    // Without a journal nothing was created.
+    let outcome = match outcome {
+        Err(error) if !journal.exists() => return Err(usage(error)),
+        other => other,
+    };
     let doubtful = doubt.jobs();
+    // The result is told before the clean-up, which takes minutes and may be ended.
+    let told = outcome.map(|outcome| {
+        series.end(outcome.elapsed, &outcome.numbers);
+        let mut report = report::build(Facts {
+            header: &header,
+            region: workspace.region.as_str(),
+            way,
+            profile: &profile,
+            started_at,
+            outcome: &outcome,
+            series: &series,
+        });
+        let printed = print(&outputs, &outcome, &profile);
+        let kept = outputs.keep(&mut report);
+        let told = [finished(&outcome), verdict(&outcome), kept, printed];
+        (report, told)
+    });
+    // Whatever came of the run, what it created is removed.
     let removed = target
         .remove_users(&header.run, &workspace, doubtful > 0)
         .await;
     let removal = removed.as_ref().ok().copied();
     let clean = removed.and_then(|it| complete(it, &header.run));
     let certain = certain(doubtful, &header.run);
-    let outcome = match outcome {
-        Ok(outcome) => outcome,
-        Err(error) => return first([Err(error), clean, certain]),
-    };
-    series.end(outcome.elapsed, &outcome.numbers);
-    let report = report::build(Facts {
-        header: &header,
-        region: workspace.region.as_str(),
-        way,
-        profile: &profile,
-        started_at,
-        outcome: &outcome,
-        series: &series,
-        removal,
-        doubtful,
-    });
-    let printed = print(&outputs, &outcome, &profile);
-    let kept = outputs.keep(report);
-    first([
-        finished(&outcome),
-        verdict(&outcome),
-        kept,
-        printed,
-        clean,
-        certain,
-    ])
+    match told {
+        Ok((mut report, told)) => {
+            report.clean_up = removal.map(|it| report::clean_up(it, doubtful));
+            let completed = outputs.complete(&report);
+            first(told.into_iter().chain([completed, clean, certain]))
+        }
+        Err(error) => first([Err(error), clean, certain]),
+    }
 }
 
 /// The first error, which decides the exit code; the others are told here.

@@ -77,15 +77,18 @@ impl Ready {
         stdout::print(text)
     }
 
-    /// Compares and writes. A number past the tolerance is [`CommandError::Crossed`].
-    pub(super) fn keep(&self, mut report: Report) -> Result<(), CommandError> {
+    /// Compares and writes the files, before the clean-up: one that is ended loses nothing. A number past the tolerance
+    /// is [`CommandError::Crossed`].
+    pub(super) fn keep(&self, report: &mut Report) -> Result<(), CommandError> {
         if let Some(baseline) = &self.baseline {
-            report::compare(baseline, &mut report, self.tolerance);
+            report::compare(baseline, report, self.tolerance);
         }
         if let Some(comparison) = &report.comparison {
             self.print(&comparison.text())?;
         }
-        self.write(&report)?;
+        for path in self.files(report)? {
+            eprintln!("report: {}", path.display());
+        }
         let worse = report.comparison.iter().flat_map(report::Comparison::worse);
         let worse: Vec<String> = worse.map(Difference::shown).collect();
         if worse.is_empty() {
@@ -97,29 +100,37 @@ impl Ready {
         )))
     }
 
-    fn write(&self, report: &Report) -> Result<(), CommandError> {
-        if let Some(path) = &self.json {
-            let json = serde_json::to_string(report).context("write the report as JSON")?;
-            if is_standard_output(path) {
-                stdout::print(&format!("{json}\n"))?;
-            } else {
-                save(path, &json)?;
-            }
-        }
-        if let Some(path) = &self.html {
-            save(
-                path,
-                &report::page(report).context("write the report as a page")?,
-            )?;
+    /// Writes the files again, with what became of the users, and the one document that goes to standard output.
+    pub(super) fn complete(&self, report: &Report) -> Result<(), CommandError> {
+        self.files(report)?;
+        if self.json.as_deref().is_some_and(is_standard_output) {
+            stdout::print(&format!("{}\n", json(report)?))?;
         }
         Ok(())
     }
+
+    fn files(&self, report: &Report) -> anyhow::Result<Vec<&Path>> {
+        let mut written = Vec::new();
+        let file = |path: &&Path| !is_standard_output(path);
+        if let Some(path) = self.json.as_deref().filter(file) {
+            save(path, &json(report)?)?;
+            written.push(path);
+        }
+        if let Some(path) = &self.html {
+            let page = report::page(report).context("write the report as a page")?;
+            save(path, &page)?;
+            written.push(path);
+        }
+        Ok(written)
+    }
+}
+
+fn json(report: &Report) -> anyhow::Result<String> {
+    serde_json::to_string(report).context("write the report as JSON")
 }
 
 fn save(path: &Path, text: &str) -> anyhow::Result<()> {
-    std::fs::write(path, text).with_context(|| format!("write {}", path.display()))?;
-    eprintln!("report: {}", path.display());
-    Ok(())
+    std::fs::write(path, text).with_context(|| format!("write {}", path.display()))
 }
 
 fn read(path: &Path, profile: &Profile, way: Way) -> Result<Report, CommandError> {

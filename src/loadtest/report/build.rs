@@ -36,13 +36,9 @@ pub struct Facts<'a> {
     pub outcome: &'a run::Outcome,
     /// Second by second.
     pub series: &'a Series,
-    /// What became of the users.
-    pub removal: Option<Removal>,
-    /// Jobs that may create their users after the clean-up.
-    pub doubtful: usize,
 }
 
-/// The document.
+/// The document, before the clean-up.
 pub fn build(facts: Facts<'_>) -> Report {
     let (header, outcome) = (facts.header, facts.outcome);
     let (numbers, profile) = (&outcome.numbers, load(facts.profile));
@@ -78,7 +74,7 @@ pub fn build(facts: Facts<'_>) -> Report {
         },
         histogram: bins::of(numbers),
         series: facts.series.points(),
-        clean_up: facts.removal.map(|it| clean_up(it, facts.doubtful)),
+        clean_up: None,
         comparison: None,
         profile,
     }
@@ -182,7 +178,8 @@ fn trend(it: &Histogram) -> Trend {
     }
 }
 
-fn clean_up(it: Removal, doubtful: usize) -> CleanUp {
+/// What became of the users; `doubtful` jobs may create theirs after it.
+pub fn clean_up(it: Removal, doubtful: usize) -> CleanUp {
     CleanUp {
         created: it.created,
         failed: it.failed,

@@ -15,7 +15,7 @@ mod numbers;
 mod sample;
 
 pub use baseline::{BaselineError, read_baseline};
-pub use build::{Facts, build};
+pub use build::{Facts, build, clean_up};
 pub use compare::{Comparison, Difference, Judgement, compare};
 pub use document::{
     Adapted, CleanUp, Latencies, Load, Measured, Outcome, Report, Stage, Threshold, Totals, Trend,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::build::{Facts, build};
+use super::build::{Facts, build, clean_up};
 use super::document::{Report, Way};
 use crate::delivery::operation::Kind;
 use crate::loadtest::journal::Header;
@@ -60,7 +60,7 @@ fn made(way: Way, doubtful: usize, mut second: impl FnMut(&mut Recorder, u64)) -
         interrupted: false,
         unfinished: None,
     };
-    build(Facts {
+    let mut report = build(Facts {
         header: &Header {
             run: "01J8Z3M5T8Q9X2V4B6N7C1D0EF".to_owned(),
             site_id: "site".to_owned(),
@@ -72,14 +72,15 @@ fn made(way: Way, doubtful: usize, mut second: impl FnMut(&mut Recorder, u64)) -
         started_at: "2026-01-02T03:04:05Z".parse().unwrap(),
         outcome: &outcome,
         series: &series,
-        removal: Some(Removal {
-            created: 10,
-            failed: 0,
-            gave_up: false,
-            left: Some(0),
-        }),
-        doubtful,
-    })
+    });
+    let removal = Removal {
+        created: 10,
+        failed: 0,
+        gave_up: false,
+        left: Some(0),
+    };
+    report.clean_up = Some(clean_up(removal, doubtful));
+    report
 }
 
 fn iteration(numbers: &mut Recorder, ms: u64, status: u16) {

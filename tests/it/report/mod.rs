@@ -41,7 +41,7 @@ fn sum(report: &Value, pointer: &str) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_json_has_the_simulators_counts_and_its_series_adds_up_to_them() {
-    let fault = r#"{"match": {"method": "POST"}, "status": 503, "times": 7}"#;
+    let fault = r#"{"match": {"method": "POST"}, "status": 503, "times": 5}"#;
     let (scene, files) = (Scene::start(&["--fault", fault]).await, Files::new());
     let (code, log) = scene.run(&[
         "--rate",
@@ -56,7 +56,7 @@ async fn the_json_has_the_simulators_counts_and_its_series_adds_up_to_them() {
     let totals = &report["totals"];
     assert_eq!(
         (&totals["statuses"]["200"], &totals["statuses"]["503"]),
-        (&113.into(), &7.into())
+        (&115.into(), &5.into())
     );
     for (ours, theirs) in [
         (totals["completed"].as_u64(), &simulator["identifies"]),
