@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::CommandError;
 use super::answer::{Answer, Format};
-use super::settings::{QueueSettings, RedisSettings, WorkspaceSettings};
+use super::settings::{PipelineRedis, QueueSettings, WorkspaceSettings};
 use crate::doctor::check::{Check, Verdict};
 use crate::doctor::examination::{Request, Workspace, examine};
 use crate::runtime::clock::Clock;
@@ -33,7 +33,7 @@ pub(super) struct Doctor {
     cluster_only: bool,
 
     #[command(flatten)]
-    redis: RedisSettings,
+    redis: PipelineRedis,
 
     #[command(flatten)]
     queue: QueueSettings,
@@ -61,7 +61,7 @@ impl Doctor {
     async fn request(self) -> Result<Request, CommandError> {
         let workspace = self.workspace().await?;
         Ok(Request {
-            redis: self.redis.source_if_given()?,
+            redis: self.redis.source_if_given(self.cio_pipeline.as_deref())?,
             default_redis: self.redis.source()?,
             keys: self.queue.keys(),
             pipeline: self.cio_pipeline,

@@ -5,7 +5,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::Args;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, Command, FromArgMatches};
 
 use super::CommandError;
 use crate::delivery::client::{Endpoint, Region};
@@ -80,6 +81,60 @@ impl RedisSettings {
 
     fn ca_file(&self) -> Option<PathBuf> {
         set(self.ca_file.as_ref()).cloned()
+    }
+}
+
+/// Where Redis is for a command that may name a pipeline: beside a pipeline's name only the flags count, for a variable
+/// of the shell belongs to another queue.
+#[derive(Debug, Clone)]
+pub(super) struct PipelineRedis {
+    all: RedisSettings,
+    flags: RedisSettings,
+}
+
+impl PipelineRedis {
+    /// The address of a queue without a pipeline: flags, variables, the guide's default.
+    pub(super) fn source(&self) -> Result<RedisSource, CommandError> {
+        self.all.source()
+    }
+
+    /// What was given of it; of a pipeline's, by flags alone.
+    pub(super) fn source_if_given(
+        &self,
+        pipeline: Option<&str>,
+    ) -> Result<Option<RedisSource>, CommandError> {
+        match pipeline {
+            Some(_) => self.flags.source_if_given(),
+            None => self.all.source_if_given(),
+        }
+    }
+}
+
+impl FromArgMatches for PipelineRedis {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let all = RedisSettings::from_arg_matches(matches)?;
+        let flag = |id| matches.value_source(id) == Some(ValueSource::CommandLine);
+        let flags = RedisSettings {
+            url: all.url.clone().filter(|_| flag("redis-url")),
+            url_file: all.url_file.clone().filter(|_| flag("redis-url-file")),
+            ca_file: all.ca_file.clone(),
+        };
+        Ok(Self { all, flags })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Args for PipelineRedis {
+    fn augment_args(command: Command) -> Command {
+        RedisSettings::augment_args(command)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        RedisSettings::augment_args_for_update(command)
     }
 }
 

@@ -26,9 +26,10 @@ impl Confirm {
         Err(CommandError::Usage(remedy.to_owned()))
     }
 
-    /// Asks whether to do `what`; anything but yes is an error.
+    /// Asks whether to do `what`, or says it where nobody is to be asked; anything but yes is an error.
     pub(super) fn ask(self, what: &str) -> Result<(), CommandError> {
         if self.yes {
+            eprintln!("{what}: --yes");
             return Ok(());
         }
         let mut stderr = std::io::stderr();

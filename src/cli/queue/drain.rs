@@ -53,7 +53,7 @@ impl Drain {
         self.confirm.ask(&format!(
             "Remove {} of {} for good",
             jobs(count),
-            opened.name()
+            opened.shown().await
         ))?;
         let progress = |done| tracing::info!(jobs = done, of = count, "draining");
         Ok(drain(redis, keys, &counts, self.delayed, progress).await)

@@ -75,8 +75,9 @@ impl Retry {
         if count == 0 {
             return Ok(Ok(Retried::default()));
         }
+        let queue = opened.shown().await;
         self.confirm
-            .ask(&format!("Bring back {} of {}", jobs(count), opened.name()))?;
+            .ask(&format!("Bring back {} of {queue}", jobs(count)))?;
         let progress = |done| tracing::info!(jobs = done, of = count, "retrying");
         Ok(retry(redis, keys, &selection, self.reset_attempts, progress).await)
     }

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::super::CommandError;
 use super::super::answer::Answer;
-use super::super::settings::{QueueSettings, RedisSettings};
+use super::super::settings::{PipelineRedis, QueueSettings};
 use crate::doctor::resolve::Resolver;
 use crate::queue::QueueError;
 use crate::queue::connection::Redis;
@@ -44,7 +44,7 @@ struct Place {
     namespace: Option<String>,
 
     #[command(flatten)]
-    redis: RedisSettings,
+    redis: PipelineRedis,
 
     #[command(flatten)]
     queue: QueueSettings,
@@ -87,7 +87,7 @@ impl Place {
         })
     }
 
-    /// The pipeline's queue; an address that was given replaces the one that its pods use.
+    /// The pipeline's queue; a flag with an address replaces the one that its pods use.
     async fn of_pipeline(
         &self,
         name: &str,
@@ -102,7 +102,7 @@ impl Place {
             .await
             .map_err(plain)?;
         let keys = found.keys().map_err(plain)?;
-        match self.redis.source_if_given()? {
+        match self.redis.source_if_given(Some(name))? {
             Some(source) => Ok((source, keys, false)),
             None => Ok((found.redis().await.map_err(plain)?, keys, true)),
         }
@@ -128,12 +128,21 @@ impl Opened {
         }
     }
 
-    /// What went wrong, with the address and what may help.
-    pub(super) async fn failed(&self, error: QueueError) -> CommandError {
-        let address = match self.redis.source().address().await {
+    /// The queue as a person is asked about it, with its Redis; the address is shown without its password.
+    pub(super) async fn shown(&self) -> String {
+        format!("{} on Redis at {}", self.keys.base(), self.address().await)
+    }
+
+    async fn address(&self) -> String {
+        match self.redis.source().address().await {
             Ok(address) => address.to_string(),
             Err(_) => "its address".to_owned(),
-        };
+        }
+    }
+
+    /// What went wrong, with the address and what may help.
+    pub(super) async fn failed(&self, error: QueueError) -> CommandError {
+        let address = self.address().await;
         let hint = if self.from_cluster {
             "; outside the cluster its names mean nothing: \
              `kubectl port-forward service/REDIS 6379` and --redis-url redis://127.0.0.1:6379"

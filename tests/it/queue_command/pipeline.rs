@@ -52,3 +52,34 @@ async fn a_pipelines_name_leads_to_its_queue_on_its_redis() {
     assert_eq!(code, Some(1), "{log}");
     assert!(log.contains("shop/no-such"), "{log}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beside_a_pipeline_only_a_flag_replaces_its_redis_and_what_is_changed_is_named() {
+    let (own, other) = (RedisServer::start(), RedisServer::start());
+    for server in [&own, &other] {
+        server.ask::<()>(&["LPUSH", "shop:orders:wait", "1"]).await;
+    }
+    let api = ApiServer::start(cluster(&own.url())).await;
+    let kubeconfig = api.kubeconfig();
+    let drain = async |flags: &[String]| {
+        let path = kubeconfig.to_str().expect("a path").to_owned();
+        let (other, flags) = (other.url(), flags.to_vec());
+        let ran = tokio::task::spawn_blocking(move || {
+            let mut arguments = vec!["queue", "drain", "events", "-n", "shop", "--yes"];
+            arguments.extend(flags.iter().map(String::as_str));
+            let variables = [("KUBECONFIG", &*path), ("REDIS_URL", &*other)];
+            process::output(&arguments, &variables)
+        });
+        ran.await.expect("the command")
+    };
+    let waiting =
+        async |server: &RedisServer| server.ask::<u64>(&["LLEN", "shop:orders:wait"]).await;
+    let (code, _, log) = drain(&[]).await;
+    assert_eq!(code, Some(0), "{log}");
+    assert_eq!((waiting(&own).await, waiting(&other).await), (0, 1));
+    assert!(log.contains(&format!("on Redis at {}", own.url())), "{log}");
+
+    let (code, _, log) = drain(&["--redis-url".to_owned(), other.url()]).await;
+    assert_eq!(code, Some(0), "{log}");
+    assert_eq!(waiting(&other).await, 0);
+}
