@@ -130,7 +130,7 @@ impl Opened {
 
     /// The queue as a person is asked about it, with its Redis; the address is shown without its password.
     pub(super) async fn shown(&self) -> String {
-        format!("{} on Redis at {}", self.keys.base(), self.address().await)
+        format!("{} on Redis at {}", self.name(), self.address().await)
     }
 
     async fn address(&self) -> String {

@@ -11,7 +11,9 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use futures::stream::BoxStream;
 use futures::{StreamExt, future};
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::autoscaling::v2::{
+    ExternalMetricStatus, HorizontalPodAutoscaler, MetricIdentifier, MetricStatus, PodsMetricStatus,
+};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::core::NamespaceResourceScope;
@@ -23,6 +25,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
 use crate::operator::build::MANAGED_BY_SELECTOR;
+use crate::operator::conditions;
 use crate::operator::metrics::Watched;
 use crate::operator::scope::Scope;
 
@@ -199,13 +202,38 @@ pub(super) fn trim_hpa(hpa: &mut HorizontalPodAutoscaler) {
     let Some(status) = &mut hpa.status else {
         return;
     };
-    status.current_metrics = None;
+    for metric in status.current_metrics.iter_mut().flatten() {
+        *metric = without_value(metric);
+    }
     status.last_scale_time = None;
     for condition in status.conditions.iter_mut().flatten() {
         condition.last_transition_time = None;
         if condition.status == "True" {
             condition.message = None;
         }
+    }
+}
+
+/// Of what the HPA read, only whether it read the depth: the first metric is CPU, which nobody asks for.
+fn without_value(metric: &MetricStatus) -> MetricStatus {
+    if !conditions::is_depth(metric) {
+        return MetricStatus::default();
+    }
+    let of = |metric: &MetricIdentifier| MetricIdentifier {
+        name: metric.name.clone(),
+        selector: None,
+    };
+    MetricStatus {
+        type_: metric.type_.clone(),
+        pods: metric.pods.as_ref().map(|it| PodsMetricStatus {
+            metric: of(&it.metric),
+            ..PodsMetricStatus::default()
+        }),
+        external: metric.external.as_ref().map(|it| ExternalMetricStatus {
+            metric: of(&it.metric),
+            ..ExternalMetricStatus::default()
+        }),
+        ..MetricStatus::default()
     }
 }
 
@@ -252,6 +280,26 @@ mod tests {
             let what = format!("{event:?}");
             assert_eq!(is_news(event), expected, "{what}");
         }
+    }
+
+    #[test]
+    fn that_the_hpa_no_longer_gets_the_depth_is_news() {
+        let (kept, mut listing) = (Kept::default(), Objects::new());
+        let mut is_news = |hpa| kept.take(Event::Apply(hpa), &mut listing).is_some();
+        let blind = |version| {
+            let mut blind = hpa(version, 2, "5");
+            let status = blind.status.as_mut().expect("a status");
+            status.current_metrics = Some(vec![MetricStatus::default()]);
+            trim_hpa(&mut blind);
+            blind
+        };
+        assert!(is_news(hpa("1", 2, "5")));
+        assert!(is_news(blind("2")));
+        assert!(!is_news(blind("3")));
+        assert!(is_news(hpa("4", 2, "900")));
+        let seen: HorizontalPodAutoscaler = kept.get("", "e").expect("an HPA");
+        let mut metrics = seen.status.into_iter().filter_map(|it| it.current_metrics);
+        assert!(metrics.any(|metrics| metrics.iter().any(conditions::is_depth)));
     }
 
     #[test]

@@ -26,7 +26,7 @@ use crate::api::CioPipelineSpec;
 pub(super) use limit::RATE_LIMITED;
 pub(super) use obstacle::{Obstacle, of_pod as obstacle_of_pod};
 pub(super) use pods::wanted_pods;
-pub(super) use scaling::SCALING_ACTIVE;
+pub(super) use scaling::{SCALING_ACTIVE, is_depth};
 pub(super) use summary::UNAVAILABLE;
 
 /// A condition before it has a time: type, status, reason, message.

@@ -1,12 +1,13 @@
 //! `MetricsAvailable` and `ScalingActive`: what the HPA gets, and whether it acts.
 
 use k8s_openapi::api::autoscaling::v2::{
-    HorizontalPodAutoscaler, HorizontalPodAutoscalerCondition,
+    HorizontalPodAutoscaler, HorizontalPodAutoscalerCondition, MetricStatus,
 };
 
 use super::{Finding, Situation};
 use crate::adapter::reading::Reading;
 use crate::api::{CioPipelineSpec, MetricSource, WhenSaturated};
+use crate::operator::build::QUEUE_DEPTH_METRIC;
 
 /// The HPA's own condition, and ours.
 pub(in crate::operator) const SCALING_ACTIVE: &str = "ScalingActive";
@@ -22,7 +23,10 @@ pub(super) fn metrics_available(situation: &Situation<'_>, rolling: bool) -> Fin
             return Finding::new("MetricsAvailable", "False", unknown.reason(), message);
         }
     };
-    match situation.hpa.and_then(inactive) {
+    let unmet = situation
+        .hpa
+        .and_then(|hpa| inactive(hpa).or_else(|| without_depth(hpa)));
+    match unmet {
         Some((reason, _))
             if reason == NO_EXTERNAL_METRIC && rolling && holds(situation.spec, reading) =>
         {
@@ -33,10 +37,7 @@ pub(super) fn metrics_available(situation: &Situation<'_>, rolling: bool) -> Fin
         }
         Some((reason, message)) => {
             let remedy = remedy(&reason).map(|it| format!(": {it}"));
-            let message = format!(
-                "{message}; the number of pods is held{}",
-                remedy.unwrap_or_default()
-            );
+            let message = format!("{message}{}", remedy.unwrap_or_default());
             Finding::new("MetricsAvailable", "False", reason, message)
         }
         None => Finding::new(
@@ -86,7 +87,43 @@ fn inactive(hpa: &HorizontalPodAutoscaler) -> Option<(String, String)> {
         .reason
         .clone()
         .filter(|reason| reason != "ScalingDisabled")?;
-    Some((reason, found.message.clone().unwrap_or_default()))
+    let message = found.message.as_deref().unwrap_or_default();
+    Some((reason, format!("{message}; the number of pods is held")))
+}
+
+/// An HPA that got CPU but not the depth says that it is active, as long as CPU asks for no fewer
+/// pods. Of a metric that failed it leaves an entry without a type; where it had nothing to compare
+/// (it is new, or the pods are fewer than the least or more than the most) it leaves none at all.
+fn without_depth(hpa: &HorizontalPodAutoscaler) -> Option<(String, String)> {
+    active(hpa).filter(|found| found.status == "True")?;
+    let read = hpa.status.as_ref()?.current_metrics.as_ref()?;
+    if read.is_empty() || read.iter().any(is_depth) {
+        return None;
+    }
+    let wanted = hpa.spec.as_ref().and_then(|spec| spec.metrics.as_ref());
+    let is_external = wanted
+        .into_iter()
+        .flatten()
+        .any(|metric| metric.type_ == "External");
+    let reason = if is_external {
+        NO_EXTERNAL_METRIC
+    } else {
+        "FailedGetPodsMetric"
+    };
+    let message = format!(
+        "the HPA does not get {QUEUE_DEPTH_METRIC} and decides by CPU alone; no pod is removed"
+    );
+    Some((reason.to_owned(), message))
+}
+
+/// Whether it is the depth of the queue that an HPA read.
+pub(in crate::operator) fn is_depth(read: &MetricStatus) -> bool {
+    let metric = match read.type_.as_str() {
+        "Pods" => read.pods.as_ref().map(|it| &it.metric),
+        "External" => read.external.as_ref().map(|it| &it.metric),
+        _ => None,
+    };
+    metric.is_some_and(|metric| metric.name == QUEUE_DEPTH_METRIC)
 }
 
 /// What to do when an API that the HPA asks gives none. The usual reason why that lasts is that it is

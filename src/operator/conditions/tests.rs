@@ -13,6 +13,9 @@ struct Case {
     spec: CioPipelineSpec,
     deployment: Value,
     scaling_active: (&'static str, &'static str),
+    /// What the HPA says it read, and of which type its metric of the depth is.
+    current_metrics: Value,
+    metric_source: &'static str,
     obstacle: Option<Obstacle>,
     depth: Result<Reading, Unknown>,
     delivery: Delivery,
@@ -31,6 +34,8 @@ impl Case {
                 },
             }),
             scaling_active: ("True", "ValidMetricFound"),
+            current_metrics: json!([cpu(), depth()]),
+            metric_source: "Pods",
             obstacle: None,
             depth: Ok(reading(0, None)),
             delivery: Delivery::Unhindered,
@@ -66,7 +71,18 @@ impl Case {
         let deployment = serde_json::from_value(self.deployment.clone()).expect("a Deployment");
         let (status, reason) = self.scaling_active;
         let active = json!({"type": "ScalingActive", "status": status, "reason": reason});
-        let hpa = json!({"status": {"desiredReplicas": 2, "conditions": [active]}});
+        let hpa = json!({
+            "spec": {
+                "maxReplicas": 9,
+                "scaleTargetRef": {"kind": "Deployment", "name": "e"},
+                "metrics": [{"type": "Resource"}, {"type": self.metric_source}],
+            },
+            "status": {
+                "desiredReplicas": 2,
+                "conditions": [active],
+                "currentMetrics": self.current_metrics,
+            },
+        });
         let hpa: HorizontalPodAutoscaler = serde_json::from_value(hpa).expect("an HPA");
         judge(&Situation {
             spec: &self.spec,
@@ -84,6 +100,15 @@ impl Case {
         let found = findings.into_iter().find(|found| found.kind == kind);
         found.expect("a condition of every type")
     }
+}
+
+fn cpu() -> Value {
+    json!({"type": "Resource", "resource": {"name": "cpu", "current": {}}})
+}
+
+fn depth() -> Value {
+    let metric = json!({"name": "cio_queue_depth"});
+    json!({"type": "Pods", "pods": {"metric": metric, "current": {}}})
 }
 
 fn reading(depth: u64, limit: Option<Limit>) -> Reading {

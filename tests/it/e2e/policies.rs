@@ -1,4 +1,4 @@
-//! Where the network enforces NetworkPolicies: the chart's and the example's let through what is needed, and
+//! Where the network enforces `NetworkPolicies`: the chart's and the example's let through what is needed, and
 //! nothing else.
 
 use super::security::helm_test;
@@ -98,8 +98,8 @@ enum Answer {
 }
 
 /// Asks one of our pods from the pod of the stage's Redis: its client says what it met.
-fn ask(stage: &Stage, part: &str, port: u16) -> Answer {
-    let selector = format!("app.kubernetes.io/component={part}");
+fn ask(stage: &Stage, component: &str, port: u16) -> Answer {
+    let selector = format!("app.kubernetes.io/component={component}");
     let address = "jsonpath={.items[0].status.podIP}";
     let get = [
         "-n",
@@ -122,6 +122,6 @@ fn ask(stage: &Stage, part: &str, port: u16) -> Answer {
     } else if words.contains("Could not connect") {
         Answer::None
     } else {
-        panic!("{part}: {words}");
+        panic!("{component}: {words}");
     }
 }

@@ -88,3 +88,40 @@ fn that_the_hpa_is_told_nothing_while_pods_are_replaced_under_a_limit_is_as_it_s
         "there is room"
     );
 }
+
+#[test]
+fn an_hpa_that_decides_without_the_depth_is_not_said_to_get_it() {
+    let external = json!({
+        "type": "External",
+        "external": {"metric": {"name": "cio_queue_depth"}, "current": {}},
+    });
+    let other = json!({"type": "Pods", "pods": {"metric": {"name": "other"}, "current": {}}});
+    // Where reading a metric failed, the HPA leaves an entry without a type.
+    for (what, current, status) in [
+        ("both", json!([cpu(), depth()]), "True"),
+        ("external", json!([cpu(), external]), "True"),
+        ("the depth alone", json!([{"type": ""}, depth()]), "True"),
+        ("CPU alone", json!([cpu(), {"type": ""}]), "False"),
+        ("another metric", json!([cpu(), other]), "False"),
+        // It had nothing to compare: it is new, or outside of minReplicas and maxReplicas.
+        ("not looked", json!(null), "True"),
+        ("nothing", json!([]), "True"),
+    ] {
+        let case = Case::with(|case| case.current_metrics = current);
+        assert_eq!(case.find("MetricsAvailable").status, status, "{what}");
+    }
+    for (source, reason, remedy) in [
+        ("Pods", "FailedGetPodsMetric", "look at the adapter"),
+        ("External", "FailedGetExternalMetric", "metricSource: Pods"),
+    ] {
+        let case = Case::with(|case| {
+            case.metric_source = source;
+            case.current_metrics = json!([cpu(), {"type": ""}]);
+        });
+        let found = case.find("MetricsAvailable");
+        assert_eq!(found.reason, reason);
+        for words in ["CPU alone", remedy] {
+            assert!(found.message.contains(words), "{}", found.message);
+        }
+    }
+}
