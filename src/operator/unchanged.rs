@@ -45,7 +45,7 @@ fn covers(observed: &Value, desired: &Value) -> bool {
             desired.iter().all(|(key, desired)| {
                 observed
                     .get(key)
-                    .is_some_and(|found| covers(found, desired))
+                    .map_or_else(|| is_empty(desired), |found| covers(found, desired))
             })
         }
         (Value::Array(observed), Value::Array(desired)) => {
@@ -57,6 +57,17 @@ fn covers(observed: &Value, desired: &Value) -> bool {
         }
         (Value::String(observed), Value::String(desired)) => same_text(observed, desired),
         (observed, desired) => observed == desired,
+    }
+}
+
+/// The API server leaves out what is empty: `value: ""` does not come back.
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        Value::Bool(_) | Value::Number(_) => false,
     }
 }
 
@@ -72,6 +83,19 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn what_is_empty_may_be_left_out_by_the_server() {
+        for empty in [json!(""), json!({}), json!([]), json!(null)] {
+            let desired = json!({"name": "X", "value": empty});
+            assert!(covers(&json!({"name": "X"}), &desired), "{empty}");
+            let filled = json!({"name": "X", "value": "filled"});
+            assert!(!covers(&filled, &desired), "{empty}");
+        }
+        for value in [json!(0), json!(false), json!("x"), json!([1])] {
+            assert!(!covers(&json!({}), &json!({"value": value})), "{value}");
+        }
+    }
 
     #[test]
     fn what_the_server_adds_does_not_matter_and_what_it_lacks_does() {
