@@ -52,19 +52,27 @@ fn each_policy_lets_through_what_is_needed_and_nothing_else() {
         });
     }
 
-    stage.pipeline("  workspace: {endpoint: 'http://simulator'}\n");
+    stage.pipeline(
+        "  workspace: {endpoint: 'http://simulator'}
+  delivery: {mode: Single}
+  autoscaling: {behavior: {scaleUp: {stabilizationWindowSeconds: 0}}}
+",
+    );
     let reason = || stage.condition("MetricsAvailable").1;
-    let reads = || {
+    let cut_off = || {
         let pods = stage.pods();
-        let depth = |pod: &serde_json::Value| {
+        let says_so = |pod: &serde_json::Value| {
             let name = pod["metadata"]["name"].as_str().unwrap_or_default();
             // Before it has started there is no log, which is no failure.
             let log = stage.try_kubectl(&["logs", name, "-c", "metrics"], None);
             String::from_utf8_lossy(&log.stdout).contains("failed to read the queue")
         };
-        pods.len() == 2 && pods.iter().all(depth)
+        pods.len() == 2 && pods.iter().all(says_so)
     };
-    stage.wait("no sidecar reaches Redis", SOON, reads);
+    stage.wait_ready();
+    // What pods connected to before the network knew of them goes on until it ends.
+    stage.kubectl(&["rollout", "restart", "deployment/redis"]);
+    stage.wait("no sidecar reaches Redis", SOON, cut_off);
     apply(&stage.namespace, outwards);
     stage.wait("nobody reaches a sidecar", SOON, || {
         reason() == "SidecarUnreachable"

@@ -36,9 +36,12 @@ fn without_an_adapter_the_pods_stay_and_the_pipeline_says_so() {
     );
     let (_, reason, message) = stage.condition("MetricsAvailable");
     println!("MetricsAvailable=False, {reason}: {message}");
-    for word in ["cio_queue_depth", "number of pods is held", "adapter"] {
+    for word in ["cio_queue_depth", "adapter"] {
         assert!(message.contains(word), "{message}");
     }
+    // CPU, where it asks for no fewer pods, is enough for the HPA to say that it is active.
+    let outcomes = ["number of pods is held", "no pod is removed"];
+    assert!(outcomes.iter().any(|it| message.contains(it)), "{message}");
     assert_eq!(stage.condition("Degraded").1, "FailedGetPodsMetric");
     assert_eq!(stage.condition("Ready").0, "True", "jobs are delivered");
     // 20 a second leave fewer than 4 pods' share after 20 s.
