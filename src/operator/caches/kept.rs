@@ -214,7 +214,7 @@ pub(super) fn trim_hpa(hpa: &mut HorizontalPodAutoscaler) {
     }
 }
 
-/// Of what the HPA read, only whether it read the depth: the first metric is CPU, which nobody asks for.
+/// Of what the HPA read, only whether it read the depth: nobody asks for any other metric.
 fn without_value(metric: &MetricStatus) -> MetricStatus {
     if !conditions::is_depth(metric) {
         return MetricStatus::default();
