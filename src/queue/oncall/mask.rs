@@ -67,7 +67,7 @@ pub(super) fn masked(reason: &str) -> String {
     shown.join(" ")
 }
 
-/// Whether something of a reason is hidden in what [`masked`] made of it.
+/// Whether something of a reason is hidden in what `masked` made of it.
 pub fn is_masked(reason: &str) -> bool {
     reason.split(' ').any(|word| word == HIDDEN)
 }
