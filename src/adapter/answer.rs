@@ -7,7 +7,7 @@ use futures::future::join_all;
 
 use super::hold::Holds;
 use super::pods::pod::WorkerPod;
-use super::pods::{POD_TEMPLATE_LABEL, PodStore, oldest_first};
+use super::pods::{POD_TEMPLATE_LABEL, PodStore, in_turn};
 use super::reading::Reading;
 use super::readings::Readings;
 use super::refusal::Refusal;
@@ -149,10 +149,7 @@ async fn known<'a>(
         return None;
     }
     let key = (namespace.to_owned(), pipeline.to_owned());
-    let sidecars = oldest_first(
-        pods.iter()
-            .filter_map(|pod| Some((pod.created, pod.sidecar?))),
-    );
+    let sidecars = in_turn(pods.iter().filter_map(|pod| pod.sidecar));
     let most = sources.holds.target(&key);
     let reading = sources.readings.get(key, &sidecars).await.ok()?;
     // Pods that could do nothing are not added: at its target the HPA leaves things as they are.

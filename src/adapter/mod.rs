@@ -20,6 +20,7 @@ pub mod hold;
 pub mod limit;
 pub mod metrics;
 pub mod ownership;
+pub mod pod_client;
 pub mod pods;
 pub mod reading;
 mod readings;
@@ -29,6 +30,7 @@ mod run;
 mod selector;
 pub mod server;
 mod share;
+mod silent;
 
 pub use groups::{MetricsApi, Served};
 pub use run::{AdapterError, Listeners, Options, run};

@@ -1,40 +1,16 @@
-//! Asking a sidecar how deep its queue is.
-//!
-//! Every sidecar of a pipeline reads the same queue, so that one answer is enough. An answer is
-//! either a depth with its age, or a reason why it is not known: never a guess.
+//! What a sidecar's page says of its queue: a depth with its age, or a reason why it is not known,
+//! never a guess. Pure.
 
-use std::net::SocketAddr;
-use std::time::Duration;
-
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::{Request, StatusCode};
 use jiff::{SignedDuration, Timestamp};
-use tokio::time::timeout;
 
 use super::limit::Limit;
-use crate::runtime::http_client::{HttpClient, HttpClientOptions};
 
 /// A reading whose age differs from now by more than this says nothing about now.
 const STALE_AFTER: SignedDuration = SignedDuration::from_secs(30);
-/// Sidecars asked before giving up.
-const ATTEMPTS: usize = 2;
-/// What is waited for a second sidecar that may know the limit: the depth is there already.
-const LIMIT_PATIENCE: Duration = Duration::from_millis(250);
 /// The series with the depth.
 const DEPTH: &str = "cio_queue_depth";
 /// The series with the time of the reading, in seconds since the epoch.
 const READ_AT: &str = "cio_queue_read_timestamp_seconds";
-
-/// The client for [`read_depth`]: one second for an answer of at most 64 KiB. There may be
-/// thousands of sidecars, each asked once in many seconds: no connection to them is kept, for its
-/// buffers take more memory than a pod's entry does.
-pub const CLIENT: HttpClientOptions = HttpClientOptions {
-    timeout: Duration::from_secs(1),
-    idle_timeout: Duration::ZERO,
-    idle_per_host: 0,
-    max_body: 64 * 1024,
-};
 
 /// The depth of a whole queue.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -86,87 +62,8 @@ impl Unknown {
     }
 }
 
-/// Asks the first of `sidecars`, and the second when the first cannot tell, or is too new to know
-/// how much of the limit is used. One that counts for another pipeline than this cannot tell: an
-/// address is another pod's once its pod is gone. Takes at most twice the client's time limit;
-/// `client` is made from [`CLIENT`].
-///
-/// # Errors
-/// Why the depth is not known: what the sidecar that could be reached said, else the last one.
-pub async fn read_depth(
-    client: &HttpClient,
-    pipeline: &str,
-    sidecars: &[SocketAddr],
-    now: Timestamp,
-) -> Result<Reading, Unknown> {
-    let ask = async |sidecar| ask(client, pipeline, sidecar, now).await;
-    let mut unknown = Unknown::NoReadySidecar;
-    let mut left = sidecars.iter().take(ATTEMPTS);
-    while let Some(sidecar) = left.next() {
-        match ask(*sidecar).await {
-            Ok(first) if first.limit_is_coming => {
-                let Some(sidecar) = left.next() else {
-                    return Ok(first.reading);
-                };
-                let second = timeout(LIMIT_PATIENCE, ask(*sidecar)).await;
-                return Ok(with_a_limit(first, second.ok().and_then(Result::ok)));
-            }
-            Ok(answer) => return Ok(answer.reading),
-            Err(Unknown::SidecarUnreachable(_)) if unknown != Unknown::NoReadySidecar => {}
-            Err(reason) => unknown = reason,
-        }
-    }
-    Err(unknown)
-}
-
-/// What one sidecar says.
-#[derive(Debug, Clone, Copy)]
-struct Answer {
-    reading: Reading,
-    /// It follows the limit, and will know it at its next reading.
-    limit_is_coming: bool,
-}
-
-/// Of two answers the one that knows the limit.
-fn with_a_limit(first: Answer, second: Option<Answer>) -> Reading {
-    let knows = |answer: &Answer| answer.reading.limit.is_some();
-    second.filter(knows).unwrap_or(first).reading
-}
-
-async fn ask(
-    client: &HttpClient,
-    pipeline: &str,
-    sidecar: SocketAddr,
-    now: Timestamp,
-) -> Result<Answer, Unknown> {
-    let text = page(client, sidecar).await?;
-    Ok(Answer {
-        reading: interpret(&text, pipeline, now)?,
-        limit_is_coming: Limit::is_coming(&text),
-    })
-}
-
-/// A pod's metrics, as text.
-pub(crate) async fn page(client: &HttpClient, address: SocketAddr) -> Result<String, Unknown> {
-    let request = Request::get(format!("http://{address}/metrics"))
-        .body(Full::<Bytes>::default())
-        .map_err(|error| Unknown::SidecarUnreachable(error.to_string()))?;
-    let answer = client
-        .send(request)
-        .await
-        .map_err(|error| Unknown::SidecarUnreachable(error.to_string()))?;
-    if answer.status != StatusCode::OK {
-        return Err(Unknown::InvalidAnswer(format!(
-            "HTTP status {}",
-            answer.status
-        )));
-    }
-    String::from_utf8(answer.body.into())
-        .map_err(|_| Unknown::InvalidAnswer("the answer is not text".to_owned()))
-}
-
 /// What a sidecar's metrics say about the depth of this pipeline's queue.
-fn interpret(text: &str, pipeline: &str, now: Timestamp) -> Result<Reading, Unknown> {
+pub(super) fn interpret(text: &str, pipeline: &str, now: Timestamp) -> Result<Reading, Unknown> {
     if text.lines().any(|line| is_of_another(line, pipeline)) {
         let another = "it counts for another pipeline".to_owned();
         return Err(Unknown::InvalidAnswer(another));
@@ -317,37 +214,5 @@ mod tests {
         }
         let unnamed = page.replace(LABELS, "");
         assert_eq!(interpret(&unnamed, "events", now()).unwrap().depth, 2000);
-    }
-
-    #[test]
-    fn of_two_answers_the_one_that_knows_the_limit_counts() {
-        let limit = Some(Limit {
-            requests_per_second: 80.0,
-            used_ratio: 0.98,
-            circuit_open: false,
-        });
-        let answer = |depth, limit| Answer {
-            reading: Reading {
-                depth,
-                read_at: now(),
-                limit,
-            },
-            limit_is_coming: true,
-        };
-        for (what, second, expected) in [
-            ("the second knows it", Some(answer(2, limit)), (2, limit)),
-            ("neither does", Some(answer(2, None)), (1, None)),
-            ("the second is silent", None, (1, None)),
-        ] {
-            let found = with_a_limit(answer(1, None), second);
-            assert_eq!((found.depth, found.limit), expected, "{what}");
-        }
-    }
-
-    #[tokio::test]
-    async fn nobody_to_ask_is_a_reason_of_its_own() {
-        let client = HttpClient::new(CLIENT).unwrap();
-        let unknown = read_depth(&client, "events", &[], now()).await.unwrap_err();
-        assert_eq!(unknown.reason(), "NoReadySidecar");
     }
 }

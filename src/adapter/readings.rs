@@ -8,9 +8,9 @@ use tokio::sync::Semaphore;
 
 use super::cache::Cache;
 use super::metrics::AdapterMetrics;
-use super::reading::{Reading, Unknown, read_depth};
+use super::pod_client::PodClient;
+use super::reading::{Reading, Unknown};
 use crate::runtime::clock::Clock;
-use crate::runtime::http_client::HttpClient;
 
 /// How long an answer is used again.
 const KEEP: Duration = Duration::from_secs(2);
@@ -27,7 +27,7 @@ pub(super) type PipelineKey = (String, String);
 /// Where depths come from.
 #[derive(Debug)]
 pub(super) struct Readings {
-    client: HttpClient,
+    client: PodClient,
     clock: Clock,
     metrics: AdapterMetrics,
     cache: Cache<PipelineKey, Result<Reading, Unknown>>,
@@ -35,7 +35,7 @@ pub(super) struct Readings {
 }
 
 impl Readings {
-    pub(super) fn new(client: HttpClient, clock: Clock, metrics: AdapterMetrics) -> Self {
+    pub(super) fn new(client: PodClient, clock: Clock, metrics: AdapterMetrics) -> Self {
         Self {
             client,
             clock,
@@ -73,7 +73,8 @@ impl Readings {
     ) -> Result<Reading, Unknown> {
         let asked = async {
             let _turn = self.turns.acquire().await;
-            read_depth(&self.client, pipeline, sidecars, self.clock.now()).await
+            let now = self.clock.now();
+            self.client.read_depth(pipeline, sidecars, now).await
         };
         let outcome = tokio::time::timeout(LIMIT, asked)
             .await

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::auth::review::ClusterReviewer;
 use super::auth::trust::Trust;
-use super::follow::{self, Follower};
+use super::follow::{self, Follower, Progress};
 use super::gate::{Gate, GateKeeper};
 use super::groups::Served;
 use super::handshake::{self, HandshakeError};
@@ -21,13 +21,13 @@ use super::hold::Holds;
 use super::hold::watch::HoldWatch;
 use super::metrics::AdapterMetrics;
 use super::ownership::ServiceName;
+use super::pod_client::PodClient;
 use super::pods::PodStore;
 use super::pods::watch::PodWatch;
 use super::server::{self, Sources};
-use super::{auth, expiry, reading};
+use super::{auth, expiry};
 use crate::runtime::admin::{self, Readiness};
 use crate::runtime::clock::Clock;
-use crate::runtime::http_client::HttpClient;
 use crate::runtime::tls::files::{CertificateError, CertificateFiles};
 use crate::runtime::{http_server, tls};
 
@@ -96,7 +96,7 @@ pub async fn run(
     let readiness = Readiness::default();
     let metrics = AdapterMetrics::new(&options.registry)?;
     let (follower, certificate) = options.certificate.open().await?;
-    let sidecars = HttpClient::new(reading::CLIENT).map_err(AdapterError::MakeClient)?;
+    let sidecars = PodClient::new().map_err(AdapterError::MakeClient)?;
 
     // Every task ends when this is dropped, at the end of this function.
     let mut tasks = JoinSet::new();
@@ -108,7 +108,7 @@ pub async fn run(
     };
     let trust = watches.trust(&mut tasks);
     let (holds, holds_known) = watches.holds(&mut tasks, options.namespaces.clone());
-    let (pods, missing) = watches.pods(&mut tasks, options.namespaces);
+    let (pods, pods_known) = watches.pods(&mut tasks, options.namespaces);
     let (gate_sender, gate) = watch::channel(Gate::Starting);
     let keeper = GateKeeper {
         client: client.clone(),
@@ -118,7 +118,7 @@ pub async fn run(
         readiness: readiness.clone(),
         metrics: metrics.clone(),
     };
-    tasks.spawn(keeper.run(started(trust.clone(), missing, holds_known)));
+    tasks.spawn(keeper.run(started(trust.clone(), pods_known, holds_known)));
     let (config, follow_config) = handshake::configs(certificate, trust.clone())?;
     tasks.spawn(follow_config);
 
@@ -161,26 +161,26 @@ impl Watches<'_> {
         what: &'static str,
         namespace: Option<String>,
         seconds: RangeInclusive<u32>,
-        missing: &watch::Sender<usize>,
+        progress: &watch::Sender<Progress>,
     ) -> Follower {
         Follower {
             what,
             namespace,
             seconds,
-            missing: missing.clone(),
+            progress: progress.clone(),
             errors: self.metrics.watch_errors(what),
         }
     }
 
-    /// The pipelines that hold, and how many watches still wait for their first list.
+    /// The pipelines that hold, and how far their watches are.
     fn holds(
         &self,
         tasks: &mut JoinSet<()>,
         namespaces: Vec<String>,
-    ) -> (Arc<Holds>, watch::Receiver<usize>) {
+    ) -> (Arc<Holds>, watch::Receiver<Progress>) {
         let scopes = scopes(namespaces);
         let holds = Arc::new(Holds::default());
-        let (sender, missing) = watch::channel(scopes.len());
+        let (sender, progress) = watch::channel(Progress::of(scopes.len()));
         for namespace in scopes {
             let watch = HoldWatch {
                 follower: self.follower("pipelines", namespace, follow::PIPELINES, &sender),
@@ -188,18 +188,18 @@ impl Watches<'_> {
             };
             tasks.spawn(watch.run(self.client.clone()));
         }
-        (holds, missing)
+        (holds, progress)
     }
 
-    /// The pods, and how many watches still wait for their first list.
+    /// The pods, and how far their watches are.
     fn pods(
         &self,
         tasks: &mut JoinSet<()>,
         namespaces: Vec<String>,
-    ) -> (Arc<PodStore>, watch::Receiver<usize>) {
+    ) -> (Arc<PodStore>, watch::Receiver<Progress>) {
         let scopes = scopes(namespaces);
         let store = Arc::new(PodStore::default());
-        let (sender, missing) = watch::channel(scopes.len());
+        let (sender, progress) = watch::channel(Progress::of(scopes.len()));
         for namespace in scopes {
             let watch = PodWatch {
                 follower: self.follower("pods", namespace, follow::PODS, &sender),
@@ -207,7 +207,7 @@ impl Watches<'_> {
             };
             tasks.spawn(watch.run(self.client.clone()));
         }
-        (store, missing)
+        (store, progress)
     }
 }
 
@@ -222,15 +222,15 @@ fn scopes(namespaces: Vec<String>) -> Vec<Option<String>> {
 /// Waits until the cluster's authorities and every worker pod are known.
 async fn started(
     mut trust: watch::Receiver<Arc<Trust>>,
-    mut missing: watch::Receiver<usize>,
-    mut holds_missing: watch::Receiver<usize>,
+    mut pods: watch::Receiver<Progress>,
+    mut holds: watch::Receiver<Progress>,
 ) {
     let trusted = trust
         .wait_for(|trust| trust.knows_front_proxy())
         .await
         .is_ok();
-    let listed = missing.wait_for(|missing| *missing == 0).await.is_ok();
-    let holds = holds_missing.wait_for(|missing| *missing == 0);
+    let listed = pods.wait_for(Progress::is_enough).await.is_ok();
+    let holds = holds.wait_for(Progress::is_enough);
     if tokio::time::timeout(PATIENCE, holds).await.is_err() {
         tracing::warn!(
             "the CioPipelines could not be listed yet: until they are, whenSaturated: Hold has no \

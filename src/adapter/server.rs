@@ -20,12 +20,12 @@ use super::gate::Gate;
 use super::groups::{CUSTOM_METRICS, EXTERNAL_METRICS, Group, METRIC, Served};
 use super::hold::Holds;
 use super::metrics::AdapterMetrics;
+use super::pod_client::PodClient;
 use super::pods::PodStore;
 use super::readings::Readings;
 use super::refusal::Refusal;
 use super::request::{self, ApiPage, CustomVersion, ExternalMetric, Page, PodMetric, Target};
 use crate::runtime::clock::Clock;
-use crate::runtime::http_client::HttpClient;
 use crate::runtime::tls::server::{KnownCaller, PeerCertificates};
 
 /// A request that takes longer is refused: a controller that waits knows less than one that is
@@ -47,8 +47,8 @@ pub struct Sources {
     pub pods: Arc<PodStore>,
     /// The pipelines that hold while the limit is used up.
     pub holds: Arc<Holds>,
-    /// For the sidecars; made from [`super::reading::CLIENT`].
-    pub client: HttpClient,
+    /// Who asks the sidecars.
+    pub client: PodClient,
     /// The time.
     pub clock: Clock,
     /// What is counted.

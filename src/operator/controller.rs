@@ -19,7 +19,7 @@ use super::caches::pods::follow;
 use super::caches::{self, Caches};
 use super::lease::Leadership;
 use super::limits::Limits;
-use super::metrics::Metrics;
+use super::metrics::{Metrics, Watched};
 use super::reconcile::{Context, on_error, reconcile};
 use super::run::{OperatorError, Options};
 use super::scope::{Scope, scopes};
@@ -27,11 +27,10 @@ use super::settled::Settled;
 use super::told::Told;
 use super::turns::Turns;
 use super::validate::Settings;
-use crate::adapter::reading;
+use crate::adapter::pod_client::PodClient;
 use crate::api::CioPipeline;
 use crate::runtime::clock::Clock;
 use crate::runtime::cluster;
-use crate::runtime::http_client::HttpClient;
 
 /// Reconciles at once: so many that pipelines whose sidecars hang, at 2 s each, do not keep the
 /// others waiting.
@@ -61,17 +60,12 @@ pub(super) async fn run(
     on_started: impl FnOnce(),
 ) -> Result<(), OperatorError> {
     let scopes = scopes(&cluster::persistent(&client), &options.namespaces);
-    for scope in &scopes {
-        let pipelines: Api<DeserializeGuard<CioPipeline>> = scope.api();
-        pipelines
-            .list(&ListParams::default().limit(1))
-            .await
-            .map_err(OperatorError::ListPipelines)?;
-    }
+    let metrics = Metrics::new(&options.registry)?;
+    may_list(&scopes, &metrics.watch("ciopipelines")).await?;
     let shared = Shared {
         client: leadership.fence(&client),
         settings: options.settings,
-        metrics: Metrics::new(&options.registry)?,
+        metrics,
         number_writes: Arc::new(Budget::new(NUMBER_WRITES, Instant::now())),
         leadership,
     };
@@ -81,6 +75,29 @@ pub(super) async fn run(
     }
     on_started();
     futures::future::join_all(controllers).await;
+    Ok(())
+}
+
+/// Whether pipelines can be listed somewhere: of several namespaces one may have been deleted, and must
+/// not keep the others waiting. Its watch is tried on.
+async fn may_list(scopes: &[Scope], watched: &Watched) -> Result<(), OperatorError> {
+    let mut refused = Vec::new();
+    for scope in scopes {
+        let pipelines: Api<DeserializeGuard<CioPipeline>> = scope.api();
+        match pipelines.list(&ListParams::default().limit(1)).await {
+            Ok(_) => {}
+            Err(error) if cluster::is_refused(&error) => refused.push((scope, error)),
+            Err(error) => return Err(OperatorError::ListPipelines(error)),
+        }
+    }
+    if refused.len() == scopes.len()
+        && let Some((_, error)) = refused.pop()
+    {
+        return Err(OperatorError::ListPipelines(error));
+    }
+    for (scope, error) in refused {
+        watched.refused(scope.namespace(), &error);
+    }
     Ok(())
 }
 
@@ -153,7 +170,7 @@ fn context(shared: &Shared, caches: Caches) -> Result<Context, OperatorError> {
         told: Told::default(),
         limits: Limits::default(),
         turns: Turns::default(),
-        http: HttpClient::new(reading::CLIENT).map_err(OperatorError::MakeClient)?,
+        pods: PodClient::new().map_err(OperatorError::MakeClient)?,
         clock: Clock::system(),
         settings: shared.settings.clone(),
         metrics: shared.metrics.clone(),

@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 
 use futures::future::join_all;
 
-use crate::adapter::reading::{page, value};
-use crate::runtime::http_client::HttpClient;
+use crate::adapter::pod_client::PodClient;
+use crate::adapter::reading::value;
 
 /// Workers asked, all at once. Beyond them a further one has little to add.
 const MOST_ASKED: usize = 20;
@@ -55,12 +55,12 @@ struct Word {
 
 /// Asks up to 20 of `workers`, each for at most the client's time limit and all at once. One that
 /// does not answer has no say.
-pub(super) async fn read_delivery(client: &HttpClient, workers: &[SocketAddr]) -> Delivery {
+pub(super) async fn read_delivery(client: &PodClient, workers: &[SocketAddr]) -> Delivery {
     if workers.is_empty() {
         return Delivery::NotAsked;
     }
     let asked = workers.iter().take(MOST_ASKED);
-    let pages = join_all(asked.map(|worker| page(client, *worker))).await;
+    let pages = join_all(asked.map(|worker| client.page(*worker))).await;
     let words: Vec<_> = pages
         .iter()
         .filter_map(|page| interpret(page.as_deref().ok()?))
@@ -164,7 +164,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_worker_of_our_own_nobody_is_asked() {
-        let client = HttpClient::new(crate::adapter::reading::CLIENT).unwrap();
+        let client = PodClient::new().unwrap();
         assert_eq!(read_delivery(&client, &[]).await, Delivery::NotAsked);
     }
 }

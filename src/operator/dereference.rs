@@ -26,10 +26,10 @@ use super::conditions::Obstacle;
 use super::delivery::{self, Delivery};
 use super::error::Error;
 use super::settled::Settled;
+use crate::adapter::pod_client::PodClient;
 use crate::adapter::reading;
 use crate::api::CioPipeline;
 use crate::runtime::clock::Clock;
-use crate::runtime::http_client::HttpClient;
 
 /// How long the first reconciles wait for the caches.
 const FILLING: Duration = Duration::from_secs(50);
@@ -40,7 +40,7 @@ pub(super) struct Sources<'a> {
     pub(super) client: &'a Client,
     pub(super) caches: &'a Caches,
     pub(super) settled: &'a Settled,
-    pub(super) http: &'a HttpClient,
+    pub(super) pods: &'a PodClient,
     pub(super) clock: &'a Clock,
 }
 
@@ -138,9 +138,10 @@ pub(super) async fn dereference(
         workers,
         obstacle,
     } = caches.pods.of(&place.namespace, &name);
+    let now = sources.clock.now();
     let (depth, delivery) = join!(
-        reading::read_depth(sources.http, &name, &sidecars, sources.clock.now()),
-        delivery::read_delivery(sources.http, &workers),
+        sources.pods.read_depth(&name, &sidecars, now),
+        delivery::read_delivery(sources.pods, &workers),
     );
     Ok(Observed {
         service_account,

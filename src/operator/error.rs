@@ -77,8 +77,12 @@ impl Error {
         else {
             return None;
         };
-        let message = status.message.chars().take(MOST_CHARACTERS).collect();
-        matches!(status.code, 400 | 403 | 413 | 422).then_some(Refusal::Apply { what, message })
+        let message: String = status.message.chars().take(MOST_CHARACTERS).collect();
+        match status.code {
+            403 if lacks_a_right(&message) => Some(Refusal::Forbidden { what, message }),
+            400 | 403 | 413 | 422 => Some(Refusal::Apply { what, message }),
+            _ => None,
+        }
     }
 
     /// What to do about it: the user's errors wait for the user, all others come back.
@@ -94,6 +98,12 @@ impl Error {
     }
 }
 
+/// Whether it was RBAC that refused, not a quota, a policy or a webhook: those have the same code, and
+/// only RBAC says who may not what (`ForbiddenStatusError` of k8s.io/apiserver).
+fn lacks_a_right(message: &str) -> bool {
+    message.contains(" is forbidden: User \"") && message.contains(" cannot ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,6 +113,36 @@ mod tests {
         let error = Error::ReadResource("spec.queue is missing".to_owned());
         assert_eq!(error.action(1), Action::await_change());
         assert_eq!(error.category(), "invalid_resource");
+    }
+
+    #[test]
+    fn a_right_that_is_missing_is_the_operators_and_a_quota_the_users() {
+        let refusal = |message: &str| {
+            let status = kube::core::Status::failure(message, "Forbidden").with_code(403);
+            let source = kube::Error::Api(Box::new(status));
+            let error = Error::Write {
+                what: "HorizontalPodAutoscaler",
+                source,
+            };
+            error.refusal().expect("a refusal")
+        };
+        for (message, reason) in [
+            (
+                "horizontalpodautoscalers.autoscaling \"events-worker\" is forbidden: User \
+                 \"system:serviceaccount:cio-system:cio-operator\" cannot patch resource \
+                 \"horizontalpodautoscalers\" in API group \"autoscaling\" in the namespace \"shop\"",
+                "OperatorForbidden",
+            ),
+            (
+                "horizontalpodautoscalers.autoscaling \"events-worker\" is forbidden: exceeded quota: \
+                 few, requested: count/horizontalpodautoscalers.autoscaling=1, used: \
+                 count/horizontalpodautoscalers.autoscaling=1, limited: \
+                 count/horizontalpodautoscalers.autoscaling=1",
+                "ApplyRefused",
+            ),
+        ] {
+            assert_eq!(refusal(message).reason(), reason);
+        }
     }
 
     #[test]

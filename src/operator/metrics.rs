@@ -13,9 +13,10 @@ use crate::runtime::meters::{counters, gauge, histogram};
 
 /// What a reconcile can come to: each is a series from the start, so that an increase from nothing
 /// is seen.
-const RESULTS: [&str; 9] = [
+const RESULTS: [&str; 10] = [
     "ok",
     "refused",
+    "forbidden",
     "deleted",
     "invalid_resource",
     "read",
@@ -60,6 +61,17 @@ pub(super) struct Watched {
 }
 
 impl Watched {
+    /// It is refused in one of several namespaces; the watch of the others goes on.
+    pub(super) fn refused(&self, namespace: Option<&str>, error: &kube::Error) {
+        self.errors.inc();
+        tracing::warn!(
+            watch = self.what,
+            k8s.namespace = namespace,
+            error = %error,
+            "a namespace is deleted, or there is no right in it; it is tried on"
+        );
+    }
+
     pub(super) fn interrupted(&self, error: &watcher::Error) {
         self.errors.inc();
         tracing::warn!(watch = self.what, error = %error, "a watch was interrupted");
@@ -151,7 +163,7 @@ impl Metrics {
         }
     }
 
-    /// Counts one reconcile; `result` is `ok`, `refused`, `deleted` or an error's category.
+    /// Counts one reconcile; `result` is `ok`, `refused`, `forbidden`, `deleted` or an error's category.
     pub(super) fn reconciled(&self, result: &'static str, took: Duration) {
         self.reconciles.with_label_values(&[result]).inc();
         self.duration.observe(took.as_secs_f64());

@@ -26,9 +26,9 @@ use super::status::{self, News};
 use super::told::Told;
 use super::turns::Turns;
 use super::validate::{Refusal, Settings, validate};
+use crate::adapter::pod_client::PodClient;
 use crate::api::{CioPipeline, CioPipelineStatus};
 use crate::runtime::clock::Clock;
-use crate::runtime::http_client::HttpClient;
 
 /// How often a pipeline is looked at when nothing happens: its queue's depth is no event.
 const RESYNC: Duration = Duration::from_secs(10);
@@ -53,7 +53,7 @@ pub(super) struct Context {
     pub(super) told: Told,
     pub(super) limits: Limits,
     pub(super) turns: Turns,
-    pub(super) http: HttpClient,
+    pub(super) pods: PodClient,
     pub(super) clock: Clock,
     pub(super) settings: Settings,
     pub(super) recorder: Recorder,
@@ -72,7 +72,7 @@ impl Context {
             client: &self.client,
             caches: &self.caches,
             settled: &self.settled,
-            http: &self.http,
+            pods: &self.pods,
             clock: &self.clock,
         }
     }
@@ -129,14 +129,26 @@ fn resync(took: Duration, pipelines: usize) -> Duration {
 enum Reconciled {
     Applied,
     Refused,
+    /// It is the operator that may not.
+    Forbidden,
     Leaving,
 }
 
 impl Reconciled {
+    fn of(refusal: &Refusal) -> Self {
+        match refusal {
+            Refusal::Forbidden { .. } => Self::Forbidden,
+            Refusal::InvalidSpec(_) | Refusal::NameTaken { .. } | Refusal::Apply { .. } => {
+                Self::Refused
+            }
+        }
+    }
+
     fn label(self) -> &'static str {
         match self {
             Self::Applied => "ok",
             Self::Refused => "refused",
+            Self::Forbidden => "forbidden",
             Self::Leaving => "deleted",
         }
     }
@@ -145,7 +157,7 @@ impl Reconciled {
     fn comes_back(self, resync: Duration) -> Option<Duration> {
         match self {
             Self::Applied => Some(resync),
-            Self::Refused => Some(resync.max(RESYNC_REFUSED)),
+            Self::Refused | Self::Forbidden => Some(resync.max(RESYNC_REFUSED)),
             Self::Leaving => None,
         }
     }
@@ -195,7 +207,7 @@ async fn steps(guarded: &Guarded, context: &Context) -> Result<Reconciled, Error
             status::compute(&before, generation, validated, &observed, applied, now),
         ),
         Err(refusal) => (
-            Reconciled::Refused,
+            Reconciled::of(refusal),
             status::refused(&before, generation, refusal, now),
         ),
     };

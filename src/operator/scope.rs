@@ -10,6 +10,11 @@ pub(super) struct Scope {
 }
 
 impl Scope {
+    /// Its name; none for all.
+    pub(super) fn namespace(&self) -> Option<&str> {
+        self.namespace.as_deref()
+    }
+
     /// The objects of a kind in it.
     pub(super) fn api<K>(&self) -> Api<K>
     where

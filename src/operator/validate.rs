@@ -36,6 +36,17 @@ pub enum Refusal {
         /// The object's name.
         name: String,
     },
+    /// The operator has lost a right: nothing in the spec is wrong.
+    #[error(
+        "the operator may not write {what}, whatever the spec says; `helm upgrade` of its chart puts \
+         its roles back: {message}"
+    )]
+    Forbidden {
+        /// The object's kind.
+        what: &'static str,
+        /// The API server's word.
+        message: String,
+    },
     /// The API server does not take what the spec leads to.
     #[error("the API server refuses {what}: {message}")]
     Apply {
@@ -52,6 +63,7 @@ impl Refusal {
         match self {
             Self::InvalidSpec(_) => "InvalidSpec",
             Self::NameTaken { .. } => "NameTaken",
+            Self::Forbidden { .. } => "OperatorForbidden",
             Self::Apply { .. } => "ApplyRefused",
         }
     }

@@ -49,6 +49,12 @@ pub enum ClusterError {
     RegisterMetrics(#[from] prometheus::Error),
 }
 
+/// Whether the API server has said no for good: no right to it, or nothing of the kind. Of a namespace
+/// that is deleted it says the former, for the right was in it.
+pub fn is_refused(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if matches!(status.code, 403 | 404))
+}
+
 /// A client of the cluster around (a pod's service account, or KUBECONFIG), counted in `registry`,
 /// that tries each request once.
 ///

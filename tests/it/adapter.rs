@@ -18,11 +18,11 @@ use cio_operator::adapter::auth::trust::Trust;
 use cio_operator::adapter::gate::Gate;
 use cio_operator::adapter::hold::Holds;
 use cio_operator::adapter::metrics::AdapterMetrics;
+use cio_operator::adapter::pod_client::PodClient;
 use cio_operator::adapter::pods::PodStore;
 use cio_operator::adapter::server::{Sources, router};
-use cio_operator::adapter::{MetricsApi, Served, handshake, reading};
+use cio_operator::adapter::{MetricsApi, Served, handshake};
 use cio_operator::runtime::clock::Clock;
-use cio_operator::runtime::http_client::HttpClient;
 use cio_operator::runtime::tls;
 use cio_operator::runtime::tls::server::ConnectionMetrics;
 use http_body_util::{BodyExt, Empty};
@@ -279,7 +279,7 @@ impl Bench {
             reviewer,
             pods: Arc::clone(&pods),
             holds: Arc::clone(&holds),
-            client: HttpClient::new(reading::CLIENT).unwrap(),
+            client: PodClient::new().unwrap(),
             clock: Clock::system(),
             metrics: AdapterMetrics::new(&Registry::new()).unwrap(),
         });

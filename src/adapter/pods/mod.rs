@@ -13,7 +13,7 @@ use k8s_openapi::api::core::v1::Pod;
 use super::request::Target;
 use pod::WorkerPod;
 
-pub use pod::{created, oldest_first, sidecar, worker};
+pub use pod::{Sidecar, in_turn, sidecar, worker};
 
 /// The label that every worker pod carries: the pipeline's name.
 pub const PIPELINE_LABEL: &str = "cio.dev/pipeline";

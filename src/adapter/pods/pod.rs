@@ -29,11 +29,20 @@ pub(in crate::adapter) struct WorkerPod {
     pub(in crate::adapter) counts: bool,
     /// Neither terminating nor over: one of the Deployment's `status.replicas`, also before it runs.
     pub(in crate::adapter) is_replica: bool,
-    /// Where its sidecar can be asked: it is ready, the pod is not terminating, and a
-    /// `ReplicaSet` made it.
-    pub(in crate::adapter) sidecar: Option<SocketAddr>,
-    /// When it was made.
-    pub(in crate::adapter) created: Option<Timestamp>,
+    /// Its sidecar, where it can be asked.
+    pub(in crate::adapter) sidecar: Option<Sidecar>,
+}
+
+/// A sidecar that can be asked: it is ready, its pod is not terminating, and a `ReplicaSet` made the
+/// pod: not every one with our label is a worker. They compare as they are to be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Sidecar {
+    /// The pod is not ready. It may be its worker alone; of a node that is gone the control plane
+    /// says so within a minute, and leaves the containers ready in the list for minutes more.
+    is_doubtful: bool,
+    /// When the pod was made: one that is new has compared nothing yet.
+    created: Option<Timestamp>,
+    address: SocketAddr,
 }
 
 /// The pod with its namespace; none when it belongs to no pipeline.
@@ -46,7 +55,6 @@ pub(super) fn trim(pod: &Pod) -> Option<(String, WorkerPod)> {
         counts: is_running(pod) && !is_terminating(pod),
         is_replica: !is_over(pod) && !is_terminating(pod),
         sidecar: sidecar(pod),
-        created: created(pod),
     };
     Some((pod.metadata.namespace.clone()?, trimmed))
 }
@@ -67,28 +75,24 @@ fn is_terminating(pod: &Pod) -> bool {
     pod.metadata.deletion_timestamp.is_some()
 }
 
-/// Where a pod's sidecar can be asked, if it can. A pod is asked only when a `ReplicaSet` made it:
-/// not every pod with our label is a worker.
-pub fn sidecar(pod: &Pod) -> Option<SocketAddr> {
+/// A pod's sidecar, if it can be asked.
+pub fn sidecar(pod: &Pod) -> Option<Sidecar> {
     if is_terminating(pod) || !made_by_replica_set(pod) || !sidecar_is_ready(pod) {
         return None;
     }
-    Some(SocketAddr::new(address(pod)?, port(pod)))
+    Some(Sidecar {
+        is_doubtful: !is_ready(pod),
+        created: pod.metadata.creation_timestamp.as_ref().map(|time| time.0),
+        address: SocketAddr::new(address(pod)?, port(pod)),
+    })
 }
 
-/// When a pod was made.
-pub fn created(pod: &Pod) -> Option<Timestamp> {
-    Some(pod.metadata.creation_timestamp.as_ref()?.0)
-}
-
-/// The sidecars in the order in which they are asked: one of a pod that is new has compared
-/// nothing yet.
-pub fn oldest_first(
-    sidecars: impl Iterator<Item = (Option<Timestamp>, SocketAddr)>,
-) -> Vec<SocketAddr> {
+/// The sidecars in the order in which they are asked: the oldest first, those of pods that are not
+/// ready after the others.
+pub fn in_turn(sidecars: impl Iterator<Item = Sidecar>) -> Vec<SocketAddr> {
     let mut sidecars: Vec<_> = sidecars.collect();
-    sidecars.sort_by_key(|(created, _)| *created);
-    sidecars.into_iter().map(|(_, address)| address).collect()
+    sidecars.sort_unstable();
+    sidecars.iter().map(|sidecar| sidecar.address).collect()
 }
 
 /// Where a pod's worker can be asked, if it can: it is our own, and it runs. Whether it is ready
@@ -115,6 +119,17 @@ fn made_by_replica_set(pod: &Pod) -> bool {
     let owners = pod.metadata.owner_references.iter().flatten();
     let mut controllers = owners.filter(|owner| owner.controller == Some(true));
     controllers.any(|owner| owner.kind == "ReplicaSet" && owner.api_version == "apps/v1")
+}
+
+/// Whether the pod's condition says so; one without the condition counts as ready.
+fn is_ready(pod: &Pod) -> bool {
+    let status = pod.status.as_ref();
+    let mut conditions = status
+        .and_then(|status| status.conditions.as_ref())
+        .into_iter()
+        .flatten();
+    let ready = conditions.find(|condition| condition.type_ == "Ready");
+    ready.is_none_or(|condition| condition.status == "True")
 }
 
 fn sidecar_is_ready(pod: &Pod) -> bool {
@@ -198,15 +213,37 @@ pub(super) mod tests {
     fn a_running_pod_counts_and_its_sidecar_can_be_asked() {
         let pod = trimmed(|_| {});
         assert!(pod.counts);
-        assert_eq!(pod.sidecar, Some("10.244.0.7:9200".parse().unwrap()));
+        let asked = in_turn(pod.sidecar.into_iter());
+        assert_eq!(asked, ["10.244.0.7:9200".parse().unwrap()]);
     }
 
     #[test]
-    fn the_sidecar_of_the_oldest_pod_is_asked_first() {
-        let address = |last: u8| SocketAddr::from(([10, 0, 0, last], 9100));
-        let of = |name: u8, second| (Timestamp::from_second(second).ok(), address(name));
-        let found = oldest_first([of(1, 300), of(2, 100), of(3, 200), of(4, 100)].into_iter());
-        assert_eq!(found, [2, 4, 3, 1].map(address));
+    fn the_oldest_pods_sidecar_is_asked_first_and_that_of_a_pod_that_is_not_ready_last() {
+        let of = |last: u8, second: i64, ready: Option<&str>| {
+            let pod = trimmed(|pod| {
+                let created = Timestamp::from_second(second).unwrap();
+                pod["metadata"]["creationTimestamp"] = json!(created.to_string());
+                pod["status"]["podIP"] = json!(format!("10.0.0.{last}"));
+                if let Some(ready) = ready {
+                    let ready = json!({"type": "Ready", "status": ready});
+                    let others = json!({"type": "Initialized", "status": "False"});
+                    pod["status"]["conditions"] = json!([others, ready]);
+                }
+            });
+            pod.sidecar.unwrap()
+        };
+        let found = in_turn(
+            [
+                of(1, 10, Some("False")),
+                of(2, 400, Some("True")),
+                of(3, 100, None),
+                of(4, 20, Some("Unknown")),
+                of(5, 300, Some("True")),
+            ]
+            .into_iter(),
+        );
+        let found: Vec<_> = found.iter().map(|it| it.ip().to_string()).collect();
+        assert_eq!(found, [3, 5, 2, 1, 4].map(|last| format!("10.0.0.{last}")));
     }
 
     #[test]
@@ -274,10 +311,21 @@ pub(super) mod tests {
 
     #[test]
     fn the_port_is_the_sidecars_own_or_9100() {
-        let pod = trimmed(|p| p["spec"]["initContainers"][0]["ports"] = json!([]));
-        assert_eq!(pod.sidecar, Some("10.244.0.7:9100".parse().unwrap()));
-        let pod = trimmed(|p| p["status"]["podIP"] = json!("fd00::7"));
-        assert_eq!(pod.sidecar, Some("[fd00::7]:9200".parse().unwrap()));
+        type Change = fn(&mut Value);
+        let cases: [(Change, &str); 2] = [
+            (
+                |p| p["spec"]["initContainers"][0]["ports"] = json!([]),
+                "10.244.0.7:9100",
+            ),
+            (
+                |p| p["status"]["podIP"] = json!("fd00::7"),
+                "[fd00::7]:9200",
+            ),
+        ];
+        for (change, address) in cases {
+            let asked = in_turn(trimmed(change).sidecar.into_iter());
+            assert_eq!(asked, [address.parse().unwrap()]);
+        }
     }
 
     #[test]

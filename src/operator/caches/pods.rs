@@ -5,12 +5,11 @@ use std::net::SocketAddr;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use futures::StreamExt;
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::{WatchStreamExt, watcher};
 use tokio::sync::watch;
 
-use crate::adapter::pods::{self, PIPELINE_LABEL};
+use crate::adapter::pods::{self, PIPELINE_LABEL, Sidecar};
 use crate::operator::build::MANAGED_BY_SELECTOR;
 use crate::operator::conditions::{Obstacle, obstacle_of_pod};
 use crate::operator::metrics::Watched;
@@ -22,8 +21,7 @@ const PAGE: u32 = 200;
 /// What a reconcile needs of a pod.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct SeenPod {
-    created: Option<Timestamp>,
-    sidecar: Option<SocketAddr>,
+    sidecar: Option<Sidecar>,
     worker: Option<SocketAddr>,
     obstacle: Option<Obstacle>,
 }
@@ -43,7 +41,7 @@ pub(in crate::operator) struct PodIndex {
 /// What the pods of one pipeline come to.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(in crate::operator) struct Reachable {
-    /// Where a sidecar can be asked, the oldest pod's first.
+    /// Where a sidecar can be asked, in the order in which to ask.
     pub(in crate::operator) sidecars: Vec<SocketAddr>,
     /// Where a worker of our own can be asked.
     pub(in crate::operator) workers: Vec<SocketAddr>,
@@ -59,11 +57,9 @@ impl PodIndex {
         let Some(of_pipeline) = all.get(&key) else {
             return Reachable::default();
         };
-        let sidecars = of_pipeline
-            .values()
-            .filter_map(|pod| Some((pod.created, pod.sidecar?)));
+        let sidecars = of_pipeline.values().filter_map(|pod| pod.sidecar);
         Reachable {
-            sidecars: pods::oldest_first(sidecars),
+            sidecars: pods::in_turn(sidecars),
             workers: of_pipeline.values().filter_map(|pod| pod.worker).collect(),
             obstacle: of_pipeline
                 .values()
@@ -133,7 +129,6 @@ fn insert(pods: &mut Pods, pod: &Pod) {
         return;
     };
     let seen = SeenPod {
-        created: pods::created(pod),
         sidecar: pods::sidecar(pod),
         worker: pods::worker(pod),
         obstacle: obstacle_of_pod(pod),
@@ -156,6 +151,7 @@ fn remove(pods: &mut Pods, pod: &Pod) {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use jiff::Timestamp;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use serde_json::json;
 

@@ -13,7 +13,6 @@ use super::super::budget::Rate;
 use super::super::caches::test_support::holding;
 use super::super::test_support::{pipeline, settings};
 use super::*;
-use crate::adapter::reading;
 
 /// An API server that says yes to everything, and keeps what it was asked.
 #[derive(Debug, Clone, Default)]
@@ -21,6 +20,8 @@ struct Server {
     asked: Arc<Mutex<Vec<(Method, String, Value)>>>,
     /// What is there already, by the end of its path.
     there: Arc<Mutex<HashMap<&'static str, Value>>>,
+    /// What may not be written, by the end of its path, and what is said of that.
+    forbidden: Arc<Mutex<Option<(&'static str, &'static str)>>>,
 }
 
 impl Server {
@@ -53,11 +54,24 @@ impl Server {
                 });
                 (404, status)
             }
-            _ => (200, body.clone()),
+            _ => self.written_or_forbidden(path, &body),
         };
         let mut asked = self.asked.lock().unwrap();
         asked.push((method, path.to_owned(), body));
         answer
+    }
+
+    fn written_or_forbidden(&self, path: &str, body: &Value) -> (u16, Value) {
+        match *self.forbidden.lock().unwrap() {
+            Some((end, message)) if path.ends_with(end) => {
+                let status = json!({
+                    "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+                    "message": message, "reason": "Forbidden", "code": 403,
+                });
+                (403, status)
+            }
+            _ => (200, body.clone()),
+        }
     }
 
     /// What was asked since the last time, and what was sent with it.
@@ -78,6 +92,10 @@ impl Server {
 }
 
 fn context_with(server: &Server, objects: &[Value]) -> Arc<Context> {
+    context_in(&Registry::new(), server, objects)
+}
+
+fn context_in(registry: &Registry, server: &Server, objects: &[Value]) -> Arc<Context> {
     let client = server.client();
     let reporter = Reporter {
         controller: "cio-operator".to_owned(),
@@ -95,10 +113,10 @@ fn context_with(server: &Server, objects: &[Value]) -> Arc<Context> {
         told: Told::default(),
         limits: Limits::default(),
         turns: Turns::default(),
-        http: HttpClient::new(reading::CLIENT).unwrap(),
+        pods: PodClient::new().unwrap(),
         clock: Clock::system(),
         settings: settings(),
-        metrics: Metrics::new(&Registry::new()).unwrap(),
+        metrics: Metrics::new(registry).unwrap(),
         number_writes: Arc::new(Budget::new(rate, Instant::now())),
         failures: Mutex::default(),
         leadership: Leadership::always(),
@@ -160,6 +178,34 @@ async fn a_pipeline_that_is_as_it_should_be_costs_the_api_server_no_request() {
             asked.retain(|(_, path, _)| !path.contains("podmonitors"));
         }
         assert!(asked.is_empty(), "round {round}: {asked:#?}");
+    }
+}
+
+#[tokio::test]
+async fn a_right_that_the_operator_lost_is_in_the_status_and_counts_as_its_failure() {
+    let forbidden = "deployments.apps \"events-worker\" is forbidden: User \"them\" cannot patch \
+                     resource \"deployments\" in API group \"apps\" in the namespace \"shop\"";
+    let quota = "deployments.apps \"events-worker\" is forbidden: exceeded quota: few";
+    for (message, reason, result) in [
+        (forbidden, "OperatorForbidden", "forbidden"),
+        (quota, "ApplyRefused", "refused"),
+    ] {
+        let server = Server::default();
+        *server.forbidden.lock().unwrap() = Some(("deployments/events-worker", message));
+        let registry = Registry::new();
+        let context = context_in(&registry, &server, &[]);
+        let done = reconcile(guarded(&pipeline("")), context).await;
+        assert!(done.is_ok(), "{done:?}");
+        let status = Server::written(&server.take(), "ciopipelines/events/status");
+        let ready = &status["status"]["conditions"][0];
+        assert_eq!(ready["reason"], reason);
+        let said = ready["message"].as_str().unwrap();
+        assert!(said.contains(message), "{said}");
+        let text = prometheus::TextEncoder::new()
+            .encode_to_string(&registry.gather())
+            .unwrap();
+        let series = format!("cio_operator_reconciles_total{{result=\"{result}\"}} 1");
+        assert!(text.contains(&series), "{series}\n{text}");
     }
 }
 

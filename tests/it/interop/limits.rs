@@ -32,13 +32,13 @@ async fn a_rate_limit_of_the_queue_holds_for_us_and_bullmq_together() {
         let jobs = array(scene.peer.call("queue.getCompleted", json!([])).await);
         let mut starts: Vec<_> = jobs.iter().map(|job| number(&job["processedOn"])).collect();
         starts.sort_unstable();
-        // A window begins with a job; ten ms are what clocks and scripts are apart.
-        let mut windows = starts.as_slice();
-        while let Some(first) = windows.first() {
-            let inside = windows.partition_point(|at| *at < first + WINDOW_MS - 10);
-            assert!(inside <= MOST, "{package}: {inside} of {starts:?}");
-            windows = &windows[inside..];
-        }
+        // The last window begins four after the first. A start is noted before the script runs that
+        // counts it, up to half a window on a busy machine; with a limit each it would be two windows.
+        let took = starts[starts.len() - 1] - starts[0];
+        assert!(
+            took >= 4 * WINDOW_MS - WINDOW_MS / 2,
+            "{package}: {starts:?}"
+        );
         let ours = scene.receiver.count();
         assert!(ours > 0 && ours < 5 * MOST, "{package}: {ours} were ours");
         worker.stop().await;

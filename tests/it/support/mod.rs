@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-/// Asks `probe` until it has an answer; panics with `what` after 20 seconds without.
+/// Asks `probe` until it has an answer; panics with `what` after a minute without: on a machine that does
+/// other things too, 20 seconds were not enough for what takes 5.
 pub(crate) async fn eventually<T>(what: &str, probe: impl AsyncFnMut() -> Option<T>) -> T {
-    eventually_within(Duration::from_secs(20), what, probe).await
+    eventually_within(Duration::from_mins(1), what, probe).await
 }
 
 /// Likewise, with another patience.

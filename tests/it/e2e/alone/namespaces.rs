@@ -47,6 +47,35 @@ fn with_watch_namespaces_pipelines_work_there_and_nowhere_else() {
         assert_eq!(said.trim(), allowed, "{namespace}");
     }
 
+    // One of two is deleted, with the rights in it. Who starts anew does not wait for it.
+    let gone = Stage::empty("watched-gone");
+    let both = format!(
+        "watchNamespaces={{{},{}}}",
+        watched.namespace, gone.namespace
+    );
+    install(CHART, &["--set", &both]);
+    run("kubectl", &["delete", "namespace", &gone.namespace]);
+    for part in ["operator", "adapter"] {
+        let deployment = format!("deployment/cio-cio-operator-{part}");
+        let restart = ["-n", "cio-system", "rollout", "restart", &deployment];
+        run("kubectl", &restart);
+        let status = ["-n", "cio-system", "rollout", "status", &deployment];
+        run("kubectl", &[&status[..], &["--timeout=120s"]].concat());
+    }
+    let patch = r#"{"spec":{"autoscaling":{"minReplicas":2,"maxReplicas":2}}}"#;
+    let events = [
+        "patch",
+        "ciopipeline",
+        "events",
+        "--type=merge",
+        "-p",
+        patch,
+    ];
+    watched.kubectl(&events);
+    watched.wait("who started anew scales the other", SOON, || {
+        watched.pods().len() == 2 && watched.shares().len() == 2
+    });
+
     // Without the list the other is found as well.
     drop(back);
     other.wait("the other has its worker", SOON, || {
