@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::tier::Tier;
 use crate::api::{CioPipelineSpec, DeliveryMode};
-use crate::delivery::encode::{BATCH_ITEM, MAX_BATCH};
+use crate::delivery::encode::{BATCH_ITEM, JOBS_PER_BATCH, MAX_BATCH};
 
 /// Requests/s that a workspace is said to take.
 pub const DOCUMENTED_LIMIT: f64 = 100.0;
@@ -15,7 +15,7 @@ const ITEM_BYTES: u64 = BATCH_ITEM as u64;
 /// What a batch has of an operation besides its data: type, identifiers, action, name, id, time.
 const ITEM_ENVELOPE: u64 = 160;
 /// In batch mode the worker holds so many jobs for each request that it may have in flight.
-const JOBS_PER_REQUEST: u64 = 200;
+const JOBS_PER_REQUEST: u64 = JOBS_PER_BATCH as u64;
 /// Memory of Redis for a waiting job besides its data.
 const JOB_OVERHEAD: f64 = 800.0;
 /// Redis' allocator rounds up.

@@ -5,15 +5,12 @@ use std::time::Duration;
 use crate::delivery::Mode;
 use crate::delivery::client::{Endpoint, Region};
 use crate::delivery::credentials::CredentialsSource;
-use crate::delivery::encode::MAX_BATCH;
+use crate::delivery::encode::{JOBS_PER_BATCH, MAX_BATCH};
 pub use crate::queue::jobs::finish::Retention;
 use crate::queue::names::{Prefix, QueueName};
 use crate::queue::source::RedisSource;
 use crate::runtime::traces::TraceCounters;
 
-/// In batch mode so many jobs are held for each request in flight: enough to fill it with jobs of
-/// usual size, no matter how small they are.
-const JOBS_PER_BATCH: usize = 200;
 /// In single mode: the job that is sent, and the one that is sent next. Without it every request
 /// would wait for a round trip to Redis.
 const JOBS_PER_CALL: usize = 2;

@@ -17,6 +17,8 @@ pub const BATCH_ITEM: usize = 32 * 1024;
 /// The body of a batch. The documented limit is "500kb"; senders disagree on what that is, and
 /// this is below every reading of it.
 pub const MAX_BATCH: usize = 480_000;
+/// For a batch so many jobs are held: enough to fill it with jobs of usual size, no matter how small they are.
+pub const JOBS_PER_BATCH: usize = 200;
 
 /// Refuses what Customer.io would refuse.
 pub(super) fn check(operation: &Operation<'_>) -> Result<(), Refusal> {

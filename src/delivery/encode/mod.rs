@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hyper::Method;
 
-pub use limits::{BATCH_ITEM, MAX_BATCH};
+pub use limits::{BATCH_ITEM, JOBS_PER_BATCH, MAX_BATCH};
 
 use super::Mode;
 use super::event_id::event_id;
