@@ -8,6 +8,7 @@ mod completions;
 mod crd;
 mod doctor;
 mod enqueue;
+mod given;
 mod loadtest;
 mod metrics;
 mod metrics_apis;

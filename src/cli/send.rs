@@ -9,8 +9,9 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::CommandError;
+use super::given::Given;
 use super::operations::{
-    InputSettings, View, command_error, print_checked, print_json, remove, resume_command,
+    InputSettings, View, command_error, print_checked, print_json, remove,
 };
 use super::settings::{RedisSettings, WorkspaceSettings, count};
 use crate::delivery::Mode;
@@ -34,6 +35,9 @@ use crate::sender::{Progress, SendError};
     cio send operations.jsonl --resume     # goes on after a crash or Ctrl-C\n\n\
     Exit codes: 0 all delivered, 1 some failed or the run was ended, 2 usage, or wrong lines: nothing was sent.")]
 pub(super) struct Send {
+    #[command(flatten)]
+    given: Given,
+
     #[command(flatten)]
     input: InputSettings,
 
@@ -159,8 +163,9 @@ impl Send {
 
     fn ended(&self, file: &InputFile, error: SendError) -> CommandError {
         if error.can_resume() {
-            let mode = (self.mode == Mode::Single).then_some("single");
-            eprintln!("to go on: {}", resume_command(file, mode));
+            let path = file.path.to_string_lossy();
+            let instead = [("file", Some(&*path)), ("resume", None)];
+            eprintln!("to go on: {}", self.given.command(&["send"], &instead));
         }
         command_error(error)
     }

@@ -153,7 +153,10 @@ async fn users_that_are_left_are_told_with_their_remedy_beside_a_crossed_thresho
     assert_eq!(code, Some(99), "{log}");
     assert!(log.contains("crossed: http_reqs 'count<1'"), "{log}");
     assert!(log.contains("error: test users are left"), "{log}");
-    let remedy = format!("cio loadtest cleanup --run {}", scene.only_run());
+    let remedy = format!(
+        "cio loadtest cleanup --run {} --cleanup-rate 2000\n",
+        scene.only_run()
+    );
     assert!(log.contains(&remedy), "{remedy}: {log}");
 }
 

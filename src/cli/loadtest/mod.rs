@@ -16,7 +16,7 @@ use ulid::Ulid;
 use self::conduct::Conduct;
 use self::load::Load;
 use self::outputs::Outputs;
-use self::target::{Target, Workspace, complete, go_on};
+use self::target::{Target, Workspace};
 use self::through::Through;
 use super::CommandError;
 use crate::loadtest::journal::{self, Header};
@@ -94,7 +94,7 @@ impl Loadtest {
                     return Err(CommandError::Usage(message));
                 }
                 let removal = target.remove_users(&run, &workspace, false).await?;
-                complete(removal, &run)
+                target.complete(removal, &run)
             }
             None => {
                 test(
@@ -184,8 +184,8 @@ async fn test(
         .remove_users(&header.run, &workspace, doubtful > 0)
         .await;
     let removal = removed.as_ref().ok().copied();
-    let clean = removed.and_then(|it| complete(it, &header.run));
-    let certain = certain(doubtful, &header.run);
+    let clean = removed.and_then(|it| target.complete(it, &header.run));
+    let certain = certain(doubtful, &target.go_on(&header.run));
     match told {
         Ok((mut report, told)) => {
             report.clean_up = removal.map(|it| report::clean_up(it, doubtful));
@@ -207,11 +207,10 @@ fn first(results: impl IntoIterator<Item = Result<(), CommandError>>) -> Result<
 }
 
 /// A failure, with what to do, where jobs may create users after the clean-up.
-fn certain(doubtful: usize, run: &str) -> Result<(), CommandError> {
+fn certain(doubtful: usize, go_on: &str) -> Result<(), CommandError> {
     if doubtful == 0 {
         return Ok(());
     }
-    let go_on = go_on(run);
     Err(anyhow!(
         "the clean-up is not certain: {doubtful} jobs may still create their users: a worker has them, or Redis did \
          not say whether it took them. The journal is kept: when cio queue stats shows none of them any more, {go_on}"

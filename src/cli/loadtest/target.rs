@@ -8,6 +8,7 @@ use clap::Args;
 use super::usage;
 use super::verify::Verify;
 use crate::cli::CommandError;
+use crate::cli::given::Given;
 use crate::cli::settings::WorkspaceSettings;
 use crate::delivery::client::{Endpoint, Region};
 use crate::delivery::credentials::Credentials;
@@ -18,6 +19,9 @@ use crate::loadtest::workspace;
 /// The workspace.
 #[derive(Debug, Args)]
 pub(super) struct Target {
+    #[command(flatten)]
+    given: Given,
+
     #[command(flatten)]
     workspace: WorkspaceSettings,
 
@@ -103,9 +107,27 @@ impl Target {
             run::remove_users(&path, endpoint, credentials, rate, verification, keep, say);
         let removal = removal
             .await
-            .map_err(|error| anyhow!("{error}; {}", go_on(run)))?;
+            .map_err(|error| anyhow!("{error}; {}", self.go_on(run)))?;
         eprintln!("{}", said(removal, verification));
         Ok(removal)
+    }
+
+    /// A failure where users of the run are left.
+    pub(super) fn complete(&self, removal: Removal, run: &str) -> Result<(), CommandError> {
+        if removal.failed == 0 && removal.left.unwrap_or(0) == 0 {
+            return Ok(());
+        }
+        Err(anyhow!("test users are left; {}", self.go_on(run)).into())
+    }
+
+    /// How users that are left are removed.
+    pub(super) fn go_on(&self, run: &str) -> String {
+        format!("to remove them: {}", self.clean_up_command(run))
+    }
+
+    fn clean_up_command(&self, run: &str) -> String {
+        let instead = [("run", Some(run))];
+        self.given.command(&["loadtest", "cleanup"], &instead)
     }
 }
 
@@ -127,19 +149,6 @@ fn said(removal: Removal, verification: Option<&Verification>) -> String {
     };
     let deleted = created - failed;
     format!("clean-up: {deleted} of {created} users deleted; {verified}")
-}
-
-/// A failure where users of the run are left.
-pub(super) fn complete(removal: Removal, run: &str) -> Result<(), CommandError> {
-    if removal.failed == 0 && removal.left.unwrap_or(0) == 0 {
-        return Ok(());
-    }
-    Err(anyhow!("test users are left; {}", go_on(run)).into())
-}
-
-/// How users that are left are removed.
-pub(super) fn go_on(run: &str) -> String {
-    format!("to remove them: cio loadtest cleanup --run {run}")
 }
 
 fn delete_rate(text: &str) -> Result<f64, String> {

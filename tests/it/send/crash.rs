@@ -113,7 +113,9 @@ async fn ctrl_c_keeps_the_state_and_says_how_to_go_on() {
     assert!(interrupt.unwrap().success());
     let ran = Ran::of(&run.wait_with_output().unwrap());
     assert_eq!(ran.code, Some(1), "{}", ran.errors);
-    let command = format!("cio send {path} --resume --mode single");
+    // All that was given, and nothing that the environment says.
+    let command =
+        format!("to go on: cio send {path} --resume --mode single --requests-per-second 20\n");
     assert!(ran.errors.contains(&command), "{}", ran.errors);
 
     let again = desk.run(&["send", path], &[]);
