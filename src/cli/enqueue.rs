@@ -6,7 +6,9 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::CommandError;
-use super::operations::{InputSettings, View, command_error, print_checked, print_json, remove};
+use super::operations::{
+    InputSettings, View, command_error, print_checked, print_json, remove, tell_of_growth,
+};
 use super::settings::{QueueSettings, RedisSettings};
 use crate::delivery::Mode;
 use crate::queue::connection::Redis;
@@ -74,6 +76,8 @@ impl Enqueue {
         let mut view = View::new(checked.operations, 0);
         let enqueued = enqueue(settings, &mut |progress| view.show(progress), stop).await;
         view.end();
-        print_json(&json!({"enqueued": enqueued.map_err(command_error)?}))
+        let enqueued = enqueued.map_err(command_error)?;
+        tell_of_growth(file);
+        print_json(&json!({"enqueued": enqueued}))
     }
 }

@@ -64,7 +64,12 @@ impl InputSettings {
         } else {
             self.file.clone()
         };
-        Ok(InputFile { path, format })
+        let length = length(&path)?;
+        Ok(InputFile {
+            path,
+            format,
+            length,
+        })
     }
 
     pub(super) fn is_standard_input(&self) -> bool {
@@ -123,11 +128,32 @@ pub(super) fn print_json(value: &Value) -> Result<(), CommandError> {
     stdout::print(&format!("{value}\n"))
 }
 
+/// The end of a run says what it left out.
+pub(super) fn tell_of_growth(file: &InputFile) {
+    if file.has_grown() {
+        eprintln!(
+            "note: {} has grown since it was checked: the lines that were appended, from byte {} on, were left out; \
+             put them into a file of their own",
+            file.path.display(),
+            file.length
+        );
+    }
+}
+
 pub(super) fn command_error(error: SendError) -> CommandError {
     if error.is_usage() {
         return CommandError::Usage(error.to_string());
     }
     CommandError::Failed(error.into())
+}
+
+/// Bytes of a file.
+fn length(path: &Path) -> Result<u64, CommandError> {
+    let shown = path.display();
+    let found = path
+        .metadata()
+        .map_err(|error| CommandError::Usage(format!("cannot read {shown}: {error}")))?;
+    Ok(found.len())
 }
 
 /// Standard input in a file that only its owner reads; no file where `stop` comes first.

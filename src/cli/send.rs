@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::CommandError;
 use super::given::Given;
 use super::operations::{
-    InputSettings, View, command_error, print_checked, print_json, remove,
+    InputSettings, View, command_error, print_checked, print_json, remove, tell_of_growth,
 };
 use super::settings::{RedisSettings, WorkspaceSettings, count};
 use crate::delivery::Mode;
@@ -81,21 +81,25 @@ impl Send {
         }
         let stop = shutdown::on_signals().context("install signal handlers")?;
         let file = self.input.file(&stop).await?;
-        let outcome = self.with(&file, stop).await;
-        let keep = outcome.is_err() && send::has_begun(&file).is_ok_and(|begun| begun.is_some());
+        let path = file.path.clone();
+        let outcome = self.with(file, stop).await;
+        let keep = outcome.is_err() && send::begun(&path).is_ok_and(|begun| begun.is_some());
         if self.input.is_standard_input() && !keep {
-            remove(&file.path);
+            remove(&path);
         }
         outcome
     }
 
-    async fn with(&self, file: &InputFile, stop: CancellationToken) -> Result<(), CommandError> {
-        let begun = send::has_begun(file).map_err(command_error)?;
+    async fn with(&self, mut file: InputFile, stop: CancellationToken) -> Result<(), CommandError> {
+        let begun = send::begun(&file.path).map_err(command_error)?;
         let operations = match begun {
             // They were checked when it began.
-            Some(operations) if self.resume && !self.input.check => operations,
+            Some(begun) if self.resume && !self.input.check => {
+                file.length = begun.length;
+                begun.operations
+            }
             _ => {
-                let checked = InputSettings::checked(file, self.mode, stop.clone()).await?;
+                let checked = InputSettings::checked(&file, self.mode, stop.clone()).await?;
                 if self.input.check {
                     print_checked(&checked)?;
                 }
@@ -106,9 +110,9 @@ impl Send {
         if self.input.check {
             return Ok(());
         }
-        let settings = self.settings(file, operations)?;
+        let settings = self.settings(&file, operations)?;
         let ready = send::begin(&settings).await.map_err(command_error)?;
-        self.deliver(file, settings, ready, stop).await
+        self.deliver(&file, settings, ready, stop).await
     }
 
     fn settings(&self, file: &InputFile, operations: u64) -> Result<SendSettings, CommandError> {
@@ -150,6 +154,7 @@ impl Send {
         view.end();
         let sent = sent.map_err(|error| self.ended(file, error))?;
         let (succeeded, failed) = (sent.succeeded, sent.failed);
+        tell_of_growth(file);
         print_json(&json!({"succeeded": succeeded, "failed": failed}))?;
         if failed > 0 {
             let error = anyhow!(

@@ -93,7 +93,7 @@ fn ended(added: u64, cause: SendError) -> SendError {
     SendError::Enqueued { added, cause }
 }
 
-/// A pipe can be read once: the check has had it all then.
+/// A file may have become shorter since it was checked.
 fn whole(found: u64, checked: u64) -> Result<u64, SendError> {
     if found == checked {
         return Ok(found);

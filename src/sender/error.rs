@@ -96,7 +96,7 @@ pub enum SendError {
     },
     /// The file held more when it was checked.
     #[error(
-        "the file held {checked} operations when it was checked, and {found} now: give a file that does not change, not a pipe"
+        "the file held {checked} operations when it was checked, and {found} now: give a file that does not change"
     )]
     Shortened {
         /// Operations then.

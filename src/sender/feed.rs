@@ -37,7 +37,7 @@ pub(super) struct Feed<T> {
 }
 
 impl<T: Send + 'static> Feed<T> {
-    /// Reads `file`, without those in `done`; `make` makes each what it is to be.
+    /// Reads what is meant of `file`, without those in `done`; `make` makes each what it is to be.
     pub(super) fn start(
         file: InputFile,
         done: Ranges,
@@ -126,6 +126,7 @@ mod tests {
         let file = InputFile {
             path: folder.path().to_owned(),
             format: Format::JsonLines,
+            length: 1,
         };
         let mut feed = Feed::start(file, Ranges::default(), |_, _| Ok(()));
         let error = feed.next().await.unwrap().unwrap_err();

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -87,10 +87,22 @@ impl Ready {
     }
 }
 
-/// Whether a run over `file` is there to go on with, so that its lines need no check.
-pub fn has_begun(file: &InputFile) -> Result<Option<u64>, SendError> {
-    let state = State::load(&State::path(&file.path))?;
-    Ok(state.map(|state| state.operations))
+/// What a run before had found.
+#[derive(Debug, Clone, Copy)]
+pub struct Begun {
+    /// Operations.
+    pub operations: u64,
+    /// The bytes that hold them.
+    pub length: u64,
+}
+
+/// A run over the file at `path` that is there to go on with, so that its lines need no check.
+pub fn begun(path: &Path) -> Result<Option<Begun>, SendError> {
+    let state = State::load(&State::path(path))?;
+    Ok(state.map(|state| Begun {
+        operations: state.operations,
+        length: state.length,
+    }))
 }
 
 /// Makes sure that a run may begin, and writes its state, before anything is sent.
@@ -116,7 +128,10 @@ pub async fn begin(settings: &SendSettings) -> Result<Ready, SendError> {
             Some(state) if resume && state.is_of(&fingerprint) => state,
             Some(_) if resume => return Err(SendError::Changed(path)),
             Some(state) if !state.is_finished() => return Err(SendError::Unfinished(path)),
-            _ => new_run(&file, State::new(now_ms, fingerprint, operations))?,
+            _ => {
+                let state = State::new(now_ms, fingerprint, file.length, operations);
+                new_run(&file, state)?
+            }
         };
         state.save(&path)?;
         Ok((state, path, lock))

@@ -13,7 +13,7 @@ use super::SendError;
 use super::input::{InputFile, unreadable};
 use super::ranges::Ranges;
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const BUFFER: usize = 64 * 1024;
 
 /// A run so far.
@@ -22,7 +22,9 @@ pub(super) struct State {
     version: u32,
     /// Part of every event's id; its time stands in for a line's missing `enqueuedAt`.
     run: String,
-    /// Of the file, of how it is read, and of the workspace.
+    /// Bytes of the file that were checked; what follows is of no concern.
+    pub(super) length: u64,
+    /// Of these bytes, of how it is read, and of the workspace.
     fingerprint: String,
     /// Operations in the file.
     pub(super) operations: u64,
@@ -36,10 +38,11 @@ pub(super) struct State {
 
 impl State {
     /// A run that begins now.
-    pub(super) fn new(now_ms: u64, fingerprint: String, operations: u64) -> Self {
+    pub(super) fn new(now_ms: u64, fingerprint: String, length: u64, operations: u64) -> Self {
         Self {
             version: VERSION,
             run: Ulid::from_parts(now_ms, rand::random()).to_string(),
+            length,
             fingerprint,
             operations,
             succeeded: 0,
@@ -123,10 +126,10 @@ fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
-/// Tells the file's bytes, how they are read and the workspace from any other.
+/// Tells the bytes that are meant of the file, how they are read and the workspace from any other.
 pub(super) fn fingerprint(input: &InputFile, workspace: &str) -> Result<String, SendError> {
     let failed = |error| unreadable(&input.path, error);
-    let mut file = File::open(&input.path).map_err(failed)?;
+    let mut file = input.bytes()?;
     let mut hash = Sha256::new();
     let mut buffer = vec![0; BUFFER];
     loop {
@@ -155,7 +158,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = State::path(&folder.path().join("a.jsonl"));
         assert!(State::load(&path).unwrap().is_none());
-        let mut state = State::new(1_700_000_000_123, "f".to_owned(), 3);
+        let mut state = State::new(1_700_000_000_123, "f".to_owned(), 9, 3);
         state.done.insert(2);
         state.save(&path).unwrap();
         let loaded = State::load(&path).unwrap().unwrap();
@@ -167,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn any_change_is_another_fingerprint() {
+    fn any_change_of_what_is_meant_is_another_fingerprint() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
         let of = |text: &str, format, workspace| {
@@ -175,14 +178,17 @@ mod tests {
             let input = InputFile {
                 path: path.clone(),
                 format,
+                length: 1,
             };
             fingerprint(&input, workspace).unwrap()
         };
         let first = of("a", Format::JsonLines, "w");
         assert_eq!(first, of("a", Format::JsonLines, "w"));
+        assert_eq!(first, of("ab", Format::JsonLines, "w"));
         let csv = || Format::Csv(Mapping::default());
         for other in [
             of("b", Format::JsonLines, "w"),
+            of("", Format::JsonLines, "w"),
             of("a", csv(), "w"),
             of("a", Format::JsonLines, "v"),
         ] {

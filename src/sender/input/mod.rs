@@ -8,7 +8,7 @@ mod problem;
 mod table;
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Take};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -40,6 +40,8 @@ pub struct InputFile {
     pub path: PathBuf,
     /// How it is written.
     pub format: Format,
+    /// Its first so many bytes are meant: what is appended later is of another run.
+    pub length: u64,
 }
 
 /// Why the file cannot be read at all.
@@ -75,15 +77,27 @@ pub(super) struct Input {
 
 #[derive(Debug)]
 enum Source {
-    Lines(Lines<File>),
-    Table(Box<Table<File>>),
+    Lines(Lines<Take<File>>),
+    Table(Box<Table<Take<File>>>),
 }
 
 impl InputFile {
+    /// Those that are meant.
+    pub(super) fn bytes(&self) -> Result<Take<File>, InputError> {
+        let file = File::open(&self.path).map_err(|error| unreadable(&self.path, error))?;
+        Ok(file.take(self.length))
+    }
+
+    /// Whether more was appended.
+    pub fn has_grown(&self) -> bool {
+        let found = self.path.metadata();
+        found.is_ok_and(|it| it.len() > self.length)
+    }
+
     /// Opens it at its beginning.
     pub(super) fn open(&self) -> Result<Input, InputError> {
         let failed = |error| unreadable(&self.path, error);
-        let file = File::open(&self.path).map_err(failed)?;
+        let file = self.bytes()?;
         let source = match &self.format {
             Format::JsonLines => Source::Lines(Lines::new(file)),
             Format::Csv(mapping) => {

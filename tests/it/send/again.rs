@@ -1,6 +1,8 @@
 //! Runs that go on with one before: where they may, and what an outage or a shorter file is to them.
 
 use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -75,6 +77,57 @@ async fn a_file_that_becomes_shorter_while_it_is_sent_is_an_error_that_says_so()
     assert_eq!(ran.code, Some(1), "{}", ran.errors);
     assert!(ran.errors.contains(&said), "{}", ran.errors);
     assert_eq!(desk.count("events").await, found as u64);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_grows_while_it_is_sent_is_sent_as_far_as_it_was_checked() {
+    const OPERATIONS: usize = 40_000;
+    let desk = Desk::new(&["--fault", r#"{"status": 503}"#]).await;
+    let path = desk.write("operations.jsonl", &events(OPERATIONS));
+    let arguments = ["send", path.to_str().unwrap(), "--max-concurrent", "1"];
+    let run = desk.command(&arguments, &[]).spawn().unwrap();
+    eventually("a request", async || {
+        (desk.count("requests").await > 0).then_some(())
+    })
+    .await;
+    append(&path, &format!("{}{{\"type\":\"tra", events(10)));
+    desk.simulator.faults(&json!([])).await;
+
+    let ran = Ran::of(&run.wait_with_output().unwrap());
+    let all = OPERATIONS as u64;
+    assert_eq!(
+        (ran.code, ran.result),
+        (Some(0), sent(all, 0)),
+        "{}",
+        ran.errors
+    );
+    assert!(ran.errors.contains("were left out"), "{}", ran.errors);
+    assert_eq!(desk.count("events").await, all);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_over_a_file_that_has_grown_since_goes_on_with_what_was_checked() {
+    let desk = Desk::new(&REFUSES).await;
+    let path = desk.write("operations.jsonl", &events(10));
+    let arguments = ["send", path.to_str().unwrap(), "--resume"];
+    assert_eq!(desk.run(&arguments[..2], &[]).code, Some(1));
+
+    append(&path, "not an operation\n");
+    desk.simulator.faults(&json!([])).await;
+    let ran = desk.run(&arguments, &[]);
+    assert_eq!(
+        (ran.code, ran.result),
+        (Some(0), sent(10, 0)),
+        "{}",
+        ran.errors
+    );
+    assert!(ran.errors.contains("were left out"), "{}", ran.errors);
+    assert_eq!(desk.count("events").await, 10);
+}
+
+fn append(path: &Path, text: &str) {
+    let mut file = OpenOptions::new().append(true).open(path).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
 }
 
 /// One operation has five attempts. It fails four times for its own sake, after an outage: were that an

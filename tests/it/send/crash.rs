@@ -150,7 +150,7 @@ async fn a_changed_file_is_not_gone_on_with() {
     );
 
     desk.simulator.faults(&json!([])).await;
-    desk.write("operations.jsonl", &events(11));
+    desk.write("operations.jsonl", &events(10).replace("e9", "f9"));
     let ran = desk.run(&["send", name, "--resume"], &[]);
     assert_eq!(ran.code, Some(2), "{}", ran.errors);
     desk.write("operations.jsonl", &events(10));
