@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, IsTerminal};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
@@ -147,13 +147,24 @@ pub(super) fn command_error(error: SendError) -> CommandError {
     CommandError::Failed(error.into())
 }
 
-/// Bytes of a file.
+/// Bytes of a file that can be read twice: it is, to be checked before anything of it is used.
 fn length(path: &Path) -> Result<u64, CommandError> {
     let shown = path.display();
+    let wrong = |what: &str| Err(CommandError::Usage(format!("{shown} is {what}")));
     let found = path
         .metadata()
         .map_err(|error| CommandError::Usage(format!("cannot read {shown}: {error}")))?;
-    Ok(found.len())
+    let kind = found.file_type();
+    if kind.is_file() {
+        return Ok(found.len());
+    }
+    if kind.is_dir() {
+        return wrong("a folder: name one file in it");
+    }
+    if kind.is_fifo() {
+        return wrong("a pipe: use - for standard input, and pipe into cio");
+    }
+    wrong("no regular file: use - for standard input")
 }
 
 /// Standard input in a file that only its owner reads; no file where `stop` comes first.

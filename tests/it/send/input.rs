@@ -40,6 +40,29 @@ async fn wrong_lines_are_named_and_nothing_is_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_file_is_refused_with_the_remedy() {
+    let desk = Desk::new(&[]).await;
+    let (pipe, folder) = (desk.folder.path().join("pipe"), desk.folder.path());
+    assert!(
+        Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap()
+            .success()
+    );
+    for command in ["send", "enqueue"] {
+        for (path, said) in [
+            (pipe.as_path(), "is a pipe: use - for standard input"),
+            (folder, "is a folder"),
+        ] {
+            let ran = desk.run(&[command, path.to_str().unwrap()], &[]);
+            assert_eq!(ran.code, Some(2), "{}", ran.errors);
+            assert!(ran.errors.contains(said), "{}", ran.errors);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_check_of_good_lines_sends_nothing() {
     let desk = Desk::new(&[]).await;
     let path = desk.write("good.jsonl", &events(20));
