@@ -72,7 +72,8 @@ impl Columns {
         at.ok_or_else(|| InputError::NoColumn {
             field: field.to_owned(),
             column: column.to_owned(),
-            heading: self.heading.join(", "),
+            columns: self.heading.len(),
+            known: known(&self.heading),
         })
     }
 
@@ -135,6 +136,17 @@ impl Columns {
             std::str::from_utf8(cell).map_err(|_| Problem::NotUtf8(self.heading[at].clone()))?;
         Ok(Some(text).filter(|text| !text.is_empty()))
     }
+}
+
+/// The columns of `heading` that are called as a field, counted from 1.
+fn known(heading: &[String]) -> String {
+    let named = heading.iter().zip(1..);
+    let named = named.filter(|(name, _)| KNOWN.contains(&name.as_str()));
+    let named: Vec<_> = named.map(|(name, at)| format!("{at} is {name}")).collect();
+    if named.is_empty() {
+        return format!(", none called {}", KNOWN.join(", "));
+    }
+    format!(": {}", named.join(", "))
 }
 
 fn number(text: &str) -> Option<Number> {
@@ -228,7 +240,13 @@ mod tests {
                 "id,age",
                 &[][..],
                 "u,1",
-                "userId has no column \"userId\": the heading has id, age",
+                "has 2 columns, none called userId, type, event, enqueuedAt",
+            ),
+            (
+                "ann,a@b.c,event",
+                &[],
+                "u,1,2",
+                "userId has no column \"userId\": the first line, which is the heading, has 3 columns: 3 is event",
             ),
             (
                 "userId,age",

@@ -56,14 +56,18 @@ pub enum InputError {
         error: io::Error,
     },
     /// A field's column is not in the heading.
-    #[error("{field} has no column {column:?}: the heading has {heading}")]
+    #[error(
+        "{field} has no column {column:?}: the first line, which is the heading, has {columns} columns{known}"
+    )]
     NoColumn {
         /// The operation's field.
         field: String,
         /// The column that is missing.
         column: String,
-        /// The columns there are.
-        heading: String,
+        /// How many there are.
+        columns: usize,
+        /// Those that are called as a field. Others are not told: where there is no heading, they are data.
+        known: String,
     },
 }
 

@@ -63,6 +63,18 @@ async fn what_is_no_file_is_refused_with_the_remedy() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_csv_without_a_heading_is_refused_without_a_word_of_its_first_line() {
+    let desk = Desk::new(&[]).await;
+    let path = desk.write("people.csv", "ann,ann@example.com,event\nbob,b@c.d,e\n");
+    let ran = desk.run(&["send", path.to_str().unwrap()], &[]);
+    assert_eq!(ran.code, Some(2), "{}", ran.errors);
+    assert!(!ran.errors.contains("ann"), "{}", ran.errors);
+    for said in ["userId has no column", "has 3 columns", "3 is event"] {
+        assert!(ran.errors.contains(said), "{said}: {}", ran.errors);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_check_of_good_lines_sends_nothing() {
     let desk = Desk::new(&[]).await;
     let path = desk.write("good.jsonl", &events(20));
