@@ -25,7 +25,7 @@ const FINISHED_OVERHEAD: f64 = 650.0;
 /// Memory for fragmentation and for what a fork copies, over what the jobs need.
 const MEMORY_HEADROOM: f64 = 1.5;
 /// Jobs/s added and finished that one Redis core does with BullMQ's scripts is 8,800; half of it.
-const QUEUE_EVENTS_PER_SECOND: f64 = 4_000.0;
+pub const QUEUE_EVENTS_PER_SECOND: f64 = 4_000.0;
 const SECONDS_PER_DAY: f64 = 86_400.0;
 const SECONDS_PER_HOUR: f64 = 3_600.0;
 
@@ -121,10 +121,21 @@ impl Pace {
         f64::from(pods) * self.requests_in_flight(volume.payload_bytes) * 1000.0 / volume.latency_ms
     }
 
-    /// Pods with which one pipeline reaches the limit, so that more help nothing.
-    pub fn useful_pods(&self, volume: &Volume) -> Option<u64> {
-        let limit = f64::from(self.requests_per_second?);
-        Some(count(limit / self.requests_of(1, volume)))
+    /// Pods with which one pipeline reaches what bounds it when `queues` share the workspace's limit, so that more
+    /// help nothing.
+    pub fn useful(&self, volume: &Volume, queues: u64) -> Useful {
+        let limit = self.requests_per_second.map_or(f64::INFINITY, f64::from) / float(queues);
+        let of_queue =
+            QUEUE_EVENTS_PER_SECOND / float(self.events_per_request(volume.payload_bytes));
+        let (requests, bound) = if of_queue < limit {
+            (of_queue, Bound::Queue)
+        } else {
+            (limit, Bound::WorkspaceLimit)
+        };
+        Useful {
+            pods: count(requests / self.requests_of(1, volume)),
+            bound,
+        }
     }
 
     /// Events/s that one queue's pods deliver when `queues` share the workspace's limit.
@@ -135,6 +146,25 @@ impl Pace {
         let events = requests * float(self.events_per_request(volume.payload_bytes));
         events.min(QUEUE_EVENTS_PER_SECOND)
     }
+}
+
+/// Where more pods help nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Useful {
+    /// With so many it is reached.
+    pub pods: u64,
+    /// What is reached.
+    pub bound: Bound,
+}
+
+/// What bounds one pipeline however many pods it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Bound {
+    /// Its part of the workspace's requests/s: another workspace helps.
+    WorkspaceLimit,
+    /// [`QUEUE_EVENTS_PER_SECOND`]: more shards help.
+    Queue,
 }
 
 /// What the volume needs.
@@ -189,8 +219,10 @@ pub struct Workers {
     pub average: u64,
     /// Pods for the peak.
     pub peak: u64,
-    /// Pods at which the limit is reached, so that more help nothing; absent without a limit.
-    pub useful: Option<u64>,
+    /// Pods at which a bound is reached, so that more help nothing.
+    pub useful: u64,
+    /// Which one.
+    pub bound: Bound,
 }
 
 /// Memory of Redis.
@@ -287,20 +319,24 @@ fn workers(
         let of_a_pod = pace.requests_in_flight(volume.payload_bytes);
         count(in_flight(requests) / of_a_pod / float(parts)) * parts
     };
+    let useful = pace.useful(volume, shards / workspaces);
     Workers {
         in_flight_at_peak: in_flight(peak.requests_per_second),
         average: pods(average.requests_per_second, shards),
         peak: pods(peak.requests_per_second, shards),
-        useful: pace
-            .requests_per_second
-            .map(|limit| pods(f64::from(limit) * float(workspaces), shards)),
+        useful: useful.pods * shards,
+        bound: useful.bound,
     }
 }
 
 /// More pods than can help are harmless, fewer than the guide's are not.
 fn bounds(workers: Workers, shards: u64) -> Replicas {
     let each = |pods: u64| u32::try_from(pods.div_ceil(shards)).unwrap_or(u32::MAX);
-    let useful = workers.useful.unwrap_or(workers.peak);
+    // A queue without a limit takes many times what comes.
+    let useful = match workers.bound {
+        Bound::WorkspaceLimit => workers.useful,
+        Bound::Queue => workers.peak,
+    };
     let max = each(workers.peak.max(useful)).max(USUAL.max);
     Replicas {
         min: each(workers.average).max(USUAL.min).min(max),
@@ -390,7 +426,8 @@ mod tests {
         // 300 / 80 = 3.75.
         assert_eq!((plan.workspaces, plan.shards), (4, 4));
         // 300 requests/s of 0.2 s are 60 in flight, 15 for each shard: 2 pods of 10.
-        assert_eq!((plan.workers.peak, plan.workers.useful), (8, Some(8)));
+        assert_eq!((plan.workers.peak, plan.workers.useful), (8, 8));
+        assert_eq!(plan.workers.bound, Bound::WorkspaceLimit);
         // 1,080,000 jobs at 320/s while 100/s arrive.
         let seconds = plan.drain.seconds.expect("it ends");
         assert!((seconds - 1_080_000.0 / 220.0).abs() < 1.0, "{seconds}");
@@ -430,6 +467,31 @@ mod tests {
         let plan = plan(volume(20_000_000), &pace(DeliveryMode::Batch));
         assert_eq!((plan.tier, plan.workspaces), (Tier::Distributed, 2));
         assert_eq!(plan.redis.retained_bytes, 60_000 * 3_525);
+    }
+
+    #[test]
+    fn more_pods_help_nothing_from_the_lower_of_two_bounds_on() {
+        let volume = volume(8_640_000);
+        let useful = |pace: Pace, queues| pace.useful(&volume, queues);
+        let bounded = |pods, bound| Useful { pods, bound };
+        // 80 requests/s of 0.2 s are 16 in flight, 10 in a pod; a half of them is 8.
+        let single = pace(DeliveryMode::Single);
+        assert_eq!(useful(single, 1), bounded(2, Bound::WorkspaceLimit));
+        assert_eq!(useful(single, 2), bounded(1, Bound::WorkspaceLimit));
+        // 4,000 of 0.2 s are 800 in flight.
+        let unlimited = Pace {
+            requests_per_second: None,
+            ..single
+        };
+        assert_eq!(useful(unlimited, 1), bounded(80, Bound::Queue));
+        // 4,000 events are 3.4 requests of 1,170, far from 80.
+        let batch = pace(DeliveryMode::Batch);
+        assert_eq!(useful(batch, 1), bounded(1, Bound::Queue));
+        let scarce = Pace {
+            requests_per_second: Some(3),
+            ..batch
+        };
+        assert_eq!(useful(scarce, 1), bounded(1, Bound::WorkspaceLimit));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use anyhow::Context;
 use serde::Serialize;
 
 use crate::cli::{CommandError, stdout};
-use crate::plan::capacity::{Pace, Plan};
+use crate::plan::capacity::{Bound, Pace, Plan, QUEUE_EVENTS_PER_SECOND};
 use crate::plan::forecast::{Question, Tick};
 use crate::plan::plot::plot;
 use crate::runtime::digits::thousands;
@@ -97,9 +97,7 @@ fn shards(plan: &Plan) -> String {
 
 fn workers(plan: &Plan, pace: &Pace) -> String {
     let workers = plan.workers;
-    let useful = workers.useful.map_or(String::new(), |useful| {
-        format!("\nmore than {useful} help nothing: the limit is reached")
-    });
+    let (useful, reached) = (workers.useful, reached(workers.bound));
     let (most, each) = (plan.replicas.max, workers.peak.div_ceil(plan.shards));
     let few = if u64::from(most) < each {
         format!("\nthe pipeline's maxReplicas of {most} is too low for the peak: it needs {each}")
@@ -107,7 +105,8 @@ fn workers(plan: &Plan, pace: &Pace) -> String {
         String::new()
     };
     format!(
-        "{} on average, {} at the peak: {:.1} requests in flight of {} ms, {:.1} in a pod{useful}{few}",
+        "{} on average, {} at the peak: {:.1} requests in flight of {} ms, {:.1} in a pod\n\
+         more than {useful} help nothing: {reached}{few}",
         workers.average,
         workers.peak,
         workers.in_flight_at_peak,
@@ -178,14 +177,28 @@ pub(super) fn forecast(ticks: &[Tick], question: &Question) -> String {
         )
         .ok();
     }
-    if let Some(pods) = question.pace.useful_pods(&question.volume) {
-        writeln!(
-            text,
-            "\nWith {pods} running the workspace's limit is reached; more pods deliver nothing more."
-        )
-        .ok();
-    }
+    let sharing = question.queues.of_a_workspace;
+    let useful = question.pace.useful(&question.volume, sharing);
+    let (pods, reached) = (useful.pods, reached(useful.bound));
+    writeln!(
+        text,
+        "\nWith {pods} running, more pods deliver nothing more: {reached}."
+    )
+    .ok();
     text
+}
+
+/// What is reached, and what helps.
+fn reached(bound: Bound) -> String {
+    match bound {
+        Bound::WorkspaceLimit => {
+            "the workspace's limit is reached; another workspace has a limit of its own".to_owned()
+        }
+        Bound::Queue => format!(
+            "the {QUEUE_EVENTS_PER_SECOND:.0} events/s of one queue are reached; more shards, each a queue with a \
+             pipeline of its own, do more"
+        ),
+    }
 }
 
 fn mebibytes(bytes: u64) -> String {
@@ -203,6 +216,17 @@ fn duration(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_helps_is_what_lifts_the_bound_that_is_reached() {
+        let queue = reached(Bound::Queue);
+        assert!(
+            queue.contains("4000 events/s") && queue.contains("shards"),
+            "{queue}"
+        );
+        assert!(!queue.contains("limit"), "{queue}");
+        assert!(reached(Bound::WorkspaceLimit).contains("another workspace"));
+    }
 
     #[test]
     fn numbers_are_easy_to_read() {
