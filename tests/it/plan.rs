@@ -389,3 +389,21 @@ async fn batches_and_memory_are_what_the_plan_says() {
         assert_near(&what("bytes finished"), finished, bytes);
     }
 }
+
+#[test]
+fn a_format_that_is_no_format_here_becomes_no_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in ["yaml", "yml"] {
+        let output = Command::new(env!("CARGO_BIN_EXE_cio"))
+            .args(["plan", "--events-per-day", "5000", "-o", name])
+            .current_dir(&folder)
+            .output()
+            .expect("cio runs");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{errors}");
+        for remedy in ["-o pipeline.yaml", "-o -"] {
+            assert!(errors.contains(remedy), "{errors}");
+        }
+        assert!(!folder.path().join(name).exists());
+    }
+}

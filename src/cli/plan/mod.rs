@@ -119,18 +119,18 @@ enum Output<'a> {
 
 impl Plan {
     pub(super) fn run(self) -> Result<(), CommandError> {
+        let output = self.output()?;
         let text = self.text()?;
         let wrong = |error| CommandError::Usage(format!("--file: {error}"));
         let pipeline = api::parse(&text).map_err(wrong)?;
         let mut pace = self.pace(&pipeline);
         if self.forecast {
-            return self.run_forecast(&pipeline, pace);
+            return self.run_forecast(&output, &pipeline, pace);
         }
         if self.file.is_none() {
             pace.replicas = None;
         }
         let figures = plan(self.volume(), &pace);
-        let output = self.output();
         let write = |file: &Path| {
             let given = yaml::read(&text).context("failed to read the manifest again")?;
             write_manifest(
@@ -154,7 +154,12 @@ impl Plan {
         }
     }
 
-    fn run_forecast(&self, pipeline: &CioPipeline, pace: Pace) -> Result<(), CommandError> {
+    fn run_forecast(
+        &self,
+        output: &Output<'_>,
+        pipeline: &CioPipeline,
+        pace: Pace,
+    ) -> Result<(), CommandError> {
         let volume = self.volume();
         let length = Duration::from_secs(self.time.minutes * 60);
         let (arrivals, queues) = self.arrivals(&pace, length)?;
@@ -171,7 +176,7 @@ impl Plan {
             depth_age: Duration::from_secs(5),
             cpu_seconds_per_event: f64::from(self.time.cpu_us_per_event) / 1e6,
         };
-        match self.output() {
+        match output {
             Output::Json => print::json(&forecast(&question)),
             Output::Table => stdout::print(&print::forecast(&forecast(&question), &question)),
             Output::Manifest(_) => Err(CommandError::Usage(
@@ -199,11 +204,15 @@ impl Plan {
         Ok((profile, queues))
     }
 
-    fn output(&self) -> Output<'_> {
+    fn output(&self) -> Result<Output<'_>, CommandError> {
         match self.output.as_str() {
-            "table" => Output::Table,
-            "json" => Output::Json,
-            file => Output::Manifest(Path::new(file)),
+            "table" => Ok(Output::Table),
+            "json" => Ok(Output::Json),
+            format @ ("yaml" | "yml") => Err(CommandError::Usage(format!(
+                "--output: {format} is no format here: -o pipeline.yaml writes the manifest to that file, -o - to \
+                 standard output"
+            ))),
+            file => Ok(Output::Manifest(Path::new(file))),
         }
     }
 
