@@ -98,6 +98,11 @@ impl Engine {
         }
     }
 
+    /// Why nothing gets its turn in the workspace's limit, while nothing does.
+    pub fn limit_error(&self) -> Option<String> {
+        self.shared.requests.limit_error()
+    }
+
     /// Waits until, after `stop`, the last request in flight has been answered.
     pub async fn stopped(&self) {
         self.tasks.close();

@@ -95,6 +95,11 @@ enum Settled {
 }
 
 impl Requests {
+    /// Why there are no turns, while there are none.
+    pub(super) fn limit_error(&self) -> Option<String> {
+        self.limiter.as_ref()?.error()
+    }
+
     pub(super) fn new(parts: EngineParts, stop: CancellationToken) -> Self {
         let EngineParts {
             client,

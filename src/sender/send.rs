@@ -188,6 +188,7 @@ pub async fn send(
         patience: settings.patience,
         mode: settings.mode,
         breaker: breaker.clone(),
+        engine: engine.clone(),
         state: ready.state,
         path: ready.path,
         show,
@@ -248,6 +249,7 @@ struct Run<'a> {
     failed: FailedFile,
     mode: Mode,
     breaker: Breaker,
+    engine: Engine,
     patience: Duration,
     /// When an operation landed last.
     last: Instant,
@@ -343,10 +345,20 @@ impl Run<'_> {
             return Err(SendError::Refused(reason.clone()));
         }
         if self.last.elapsed() > self.patience {
-            let cause = cause.map_or_else(String::new, |reason| format!(": {reason}"));
-            return Err(SendError::Stalled(self.patience, cause));
+            return Err(SendError::Stalled(self.patience, self.cause(cause)));
         }
         Ok(())
+    }
+
+    /// Why nothing lands: what Customer.io said, else what keeps requests from being sent.
+    fn cause(&self, said: Option<Reason>) -> String {
+        let limit = || self.engine.limit_error();
+        match said {
+            Some(reason) => format!(": {reason}"),
+            None => limit().map_or_else(String::new, |error| {
+                format!(": no turn in the workspace's limit: {error}")
+            }),
+        }
     }
 
     async fn save(&mut self) -> Result<(), SendError> {

@@ -160,6 +160,11 @@ impl Limiter {
         forget();
     }
 
+    /// Why there are no turns, while Redis does not answer.
+    pub fn error(&self) -> Option<String> {
+        self.state().notice.error().map(str::to_owned)
+    }
+
     /// A reserved turn, its time still to come.
     async fn reserve(&self, wanted: usize) -> Turn {
         // Whoever waits here comes next: the lock is fair.

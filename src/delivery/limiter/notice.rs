@@ -7,15 +7,15 @@ use super::script::Reply;
 pub(super) struct Notice {
     lowest: Option<u32>,
     permille: Option<u32>,
-    failing: bool,
+    /// What Redis said, since it does not answer.
+    failing: Option<String>,
 }
 
 impl Notice {
     /// Redis did not answer.
     pub(super) fn failed(&mut self, failures: &mut u32, error: &str) {
         *failures += 1;
-        if !self.failing {
-            self.failing = true;
+        if self.failing.replace(error.to_owned()).is_none() {
             tracing::error!(
                 error,
                 "Redis does not answer for the rate limit; nothing is sent until it does"
@@ -26,10 +26,14 @@ impl Notice {
     /// Redis answered.
     pub(super) fn answered(&mut self, failures: &mut u32) {
         *failures = 0;
-        if self.failing {
-            self.failing = false;
+        if self.failing.take().is_some() {
             tracing::info!("Redis answers for the rate limit again");
         }
+    }
+
+    /// Why there are no turns, while there are none.
+    pub(super) fn error(&self) -> Option<&str> {
+        self.failing.as_deref()
     }
 
     /// What is in force, for a process that is set to `own`.

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{Desk, Ran, events};
 use crate::support::http;
-use crate::support::redis::RedisServer;
+use crate::support::redis::{RedisServer, free_port};
 
 const RATE: &str = "40";
 
@@ -50,4 +50,17 @@ async fn senders_share_the_limit_over_redis_and_only_there() {
     assert!((35..=41).contains(&shared), "{shared}");
     let apart = two_senders(&[]).await;
     assert!((65..=82).contains(&apart), "{apart}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_limit_s_redis_does_not_answer_the_end_says_so() {
+    let desk = Desk::new(&[]).await;
+    let path = desk.write("operations.jsonl", &events(10));
+    let arguments = ["send", path.to_str().unwrap(), "--patience", "3"];
+    let nobody = format!("redis://127.0.0.1:{}", free_port());
+    let ran = desk.run(&arguments, &[("REDIS_URL", &nobody)]);
+    assert_eq!(ran.code, Some(1), "{}", ran.errors);
+    let said = "error: nothing was delivered for 3s: no turn in the workspace's limit: ";
+    assert!(ran.errors.contains(said), "{}", ran.errors);
+    assert_eq!(desk.count("events").await, 0);
 }
