@@ -238,6 +238,34 @@ async fn a_clean_up_that_is_ended_loses_no_result() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_clean_up_that_is_ended_loses_no_result_on_standard_output() {
+    let scene = Scene::start(&[]).await;
+    let out = scene.state.path().join("out");
+    let file = std::fs::File::create(&out).expect("a file");
+    let slow = ["loadtest", "--no-preflight", "--cleanup-rate", "0.1"];
+    let load = ["--rate", "20", "--duration", "1s", "--json", "-"];
+    let arguments = [&slow[..], &load].concat();
+    let mut run = Cio::start_writing(&arguments, &scene.variables(), file);
+    eventually("the clean-up", async || {
+        (scene.numbers().await["deletes"].as_u64()? > 0).then_some(())
+    })
+    .await;
+    // The first one asks, the second one insists.
+    run.signal("INT");
+    eventually("the report", async || {
+        let text = std::fs::read_to_string(&out).ok()?;
+        let report: Value = serde_json::from_str(&text).ok()?;
+        assert_eq!(report["verdict"]["outcome"], "passed", "{report}");
+        assert_eq!(report["clean_up"], Value::Null);
+        Some(())
+    })
+    .await;
+    assert!(run.ended().is_none(), "the clean-up goes on");
+    run.signal("INT");
+    assert_eq!(run.finish().0, Some(130));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn where_no_journal_can_be_written_nothing_is_sent_and_there_is_nothing_to_remove() {
     let scene = Scene::start(&[]).await;
     let file = scene.state.path().join("file");

@@ -180,9 +180,13 @@ async fn test(
         (report, told)
     });
     // Whatever came of the run, what it created is removed.
-    let removed = target
-        .remove_users(&header.run, &workspace, doubtful > 0)
-        .await;
+    let removal = Box::pin(target.remove_users(&header.run, &workspace, doubtful > 0));
+    // Who asks it to end may not wait for the clean-up.
+    let (removed, printed) = beside(removal, stop.cancelled(), || {
+        let (report, _) = told.as_ref().ok()?;
+        Some(outputs.document(report))
+    })
+    .await;
     let removal = removed.as_ref().ok().copied();
     let clean = removed.and_then(|it| target.complete(it, &header.run));
     let certain = certain(doubtful, &target.go_on(&header.run));
@@ -190,9 +194,26 @@ async fn test(
         Ok((mut report, told)) => {
             report.clean_up = removal.map(|it| report::clean_up(it, doubtful));
             let completed = outputs.complete(&report);
-            first(told.into_iter().chain([completed, clean, certain]))
+            let printed = printed.unwrap_or_else(|| outputs.document(&report));
+            first(told.into_iter().chain([completed, printed, clean, certain]))
         }
         Err(error) => first([Err(error), clean, certain]),
+    }
+}
+
+/// Waits for `work`, and does `meanwhile` once `asked` is over before it; what came of both.
+async fn beside<T, M>(
+    mut work: impl Future<Output = T> + Unpin,
+    asked: impl Future<Output = ()>,
+    meanwhile: impl FnOnce() -> Option<M>,
+) -> (T, Option<M>) {
+    tokio::select! {
+        biased;
+        done = &mut work => (done, None),
+        () = asked => {
+            let done_meanwhile = meanwhile();
+            (work.await, done_meanwhile)
+        }
     }
 }
 

@@ -100,9 +100,14 @@ impl Ready {
         )))
     }
 
-    /// Writes the files again, with what became of the users, and the one document that goes to standard output.
+    /// Writes the files again, with what became of the users.
     pub(super) fn complete(&self, report: &Report) -> Result<(), CommandError> {
         self.files(report)?;
+        Ok(())
+    }
+
+    /// Writes the document that goes to standard output: once, for it cannot be written again.
+    pub(super) fn document(&self, report: &Report) -> Result<(), CommandError> {
         if self.json.as_deref().is_some_and(is_standard_output) {
             stdout::print(&format!("{}\n", json(report)?))?;
         }

@@ -27,6 +27,12 @@ impl Cio {
         Self(command.stderr(log).spawn().expect("cio to start"))
     }
 
+    /// Likewise, with its standard output in a file.
+    pub(crate) fn start_writing(arguments: &[&str], variables: &[(&str, &str)], out: File) -> Self {
+        let mut command = command(arguments, variables);
+        Self(command.stdout(out).spawn().expect("cio to start"))
+    }
+
     /// Its process id.
     pub(crate) fn pid(&self) -> u32 {
         self.0.id()
