@@ -13,6 +13,7 @@ use hyper::{Request, StatusCode};
 use serde_json::{Value, json};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 
+use super::journal::JournalError;
 use crate::delivery::client::Region;
 use crate::runtime::http_client::{HttpClient, HttpClientOptions, TransportError};
 
@@ -29,6 +30,8 @@ const LOOK_AGAIN_AFTER: [Duration; 3] = [
     Duration::from_secs(5),
     Duration::from_secs(10),
 ];
+/// So many are asked for again.
+const AGAIN: usize = 10_000;
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// A hundred people with what a workspace may have added to them.
 const MAX_ANSWER: usize = 16 * 1024 * 1024;
@@ -59,6 +62,9 @@ pub enum AppApiError {
          App API's?"
     )]
     Read,
+    /// Nobody knows whom to ask for.
+    #[error("removal is not verified: {0}")]
+    ReadJournal(#[from] JournalError),
     /// It did not answer.
     #[error("removal is not verified: the App API: {0}")]
     Reach(#[from] TransportError),
@@ -91,11 +97,35 @@ pub fn host(region: Region) -> &'static str {
     }
 }
 
-/// `most` of `users`, evenly spread.
-pub fn sample(users: &[String], most: usize) -> Vec<String> {
-    let count = most.min(users.len());
-    let pick = |index: usize| users[index * users.len() / count].clone();
-    (0..count).map(pick).collect()
+/// `most` of `users`, `all` of them, evenly spread.
+pub fn sample<E>(
+    users: impl Iterator<Item = Result<String, E>>,
+    all: usize,
+    most: usize,
+) -> impl Iterator<Item = Result<String, E>> {
+    let (count, mut picked) = (most.min(all), 0);
+    users.enumerate().filter_map(move |(index, user)| {
+        let pick = user.is_err() || picked < count && index == picked * all / count;
+        picked += usize::from(pick);
+        pick.then_some(user)
+    })
+}
+
+/// Users that are there.
+#[derive(Debug, Default)]
+struct Left {
+    /// Those that are asked for again.
+    again: Vec<String>,
+    /// How many more than memory should hold: they are taken to stay.
+    beyond: usize,
+}
+
+impl Left {
+    fn add(&mut self, found: Vec<String>) {
+        let room = AGAIN - self.again.len();
+        self.beyond += found.len().saturating_sub(room);
+        self.again.extend(found.into_iter().take(room));
+    }
 }
 
 impl AppApi {
@@ -119,31 +149,39 @@ impl AppApi {
     ///
     /// # Errors
     /// When it does not say: unknown is not none.
-    pub async fn left(&self, users: Vec<String>) -> Result<usize, AppApiError> {
+    pub async fn left(
+        &self,
+        users: impl Iterator<Item = Result<String, JournalError>>,
+    ) -> Result<usize, AppApiError> {
         let mut pace = interval(PACE);
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut left = self.those_left(&users, &mut pace).await?;
+        let mut left = self.those_left(users, &mut pace).await?;
         for pause in LOOK_AGAIN_AFTER {
-            if left.is_empty() {
+            if left.again.is_empty() {
                 break;
             }
             sleep(pause).await;
-            left = self.those_left(&left, &mut pace).await?;
+            let again = left.again.into_iter().map(Ok);
+            left.again = self.those_left(again, &mut pace).await?.again;
         }
-        Ok(left.len())
+        Ok(left.again.len() + left.beyond)
     }
 
     async fn those_left(
         &self,
-        users: &[String],
+        mut users: impl Iterator<Item = Result<String, JournalError>>,
         pace: &mut Interval,
-    ) -> Result<Vec<String>, AppApiError> {
-        let mut left = Vec::new();
-        for ids in users.chunks(AT_ONCE) {
-            let answer = self.ask(ids, pace).await?;
-            left.extend(found(&answer).ok_or(AppApiError::Read)?);
+    ) -> Result<Left, AppApiError> {
+        let mut left = Left::default();
+        loop {
+            let ids: Result<Vec<_>, _> = users.by_ref().take(AT_ONCE).collect();
+            let ids = ids?;
+            if ids.is_empty() {
+                return Ok(left);
+            }
+            let answer = self.ask(&ids, pace).await?;
+            left.add(found(&answer).ok_or(AppApiError::Read)?);
         }
-        Ok(left)
     }
 
     async fn ask(&self, ids: &[String], pace: &mut Interval) -> Result<Bytes, AppApiError> {
@@ -190,6 +228,22 @@ fn found(body: &[u8]) -> Option<Vec<String>> {
 mod tests {
     use super::*;
 
+    fn sampled(users: &[String], most: usize) -> Vec<String> {
+        let given = users.iter().cloned().map(Ok::<_, ()>);
+        let sampled = sample(given, users.len(), most);
+        sampled.map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn only_so_many_are_asked_for_again_and_the_others_are_counted() {
+        let mut left = Left::default();
+        for _ in 0..AGAIN / AT_ONCE {
+            left.add(vec![String::new(); AT_ONCE]);
+        }
+        left.add(vec![String::new(); 7]);
+        assert_eq!((left.again.len(), left.beyond), (AGAIN, 7));
+    }
+
     #[test]
     fn a_sample_is_spread_over_all() {
         let users: Vec<String> = (0..10).map(|it| it.to_string()).collect();
@@ -198,10 +252,10 @@ mod tests {
             (3, &["0", "3", "6"]),
             (5, &["0", "2", "4", "6", "8"]),
         ] {
-            assert_eq!(sample(&users, most), expected);
+            assert_eq!(sampled(&users, most), expected);
         }
-        assert_eq!(sample(&users, 11), users);
-        assert!(sample(&[], 3).is_empty());
+        assert_eq!(sampled(&users, 11), users);
+        assert!(sampled(&[], 3).is_empty());
     }
 
     #[test]

@@ -51,18 +51,23 @@ impl Tally {
     }
 }
 
-/// Deletes `users` at `per_second`, unless none of many is accepted. `said` hears how many are through.
-pub async fn delete(
+/// Deletes `users`, `all` of them, at `per_second`, unless none of many is accepted. `said` hears how many are through.
+///
+/// # Errors
+/// When the journal cannot be read on.
+pub async fn delete<E>(
     client: &TrackClient,
-    users: Vec<String>,
+    users: impl Iterator<Item = Result<String, E>>,
+    all: usize,
     per_second: f64,
     mut said: impl FnMut(usize),
-) -> Deletes {
+) -> Result<Deletes, E> {
     let mut pace = interval(Duration::from_secs_f64(1.0 / per_second));
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (free, mut tasks) = (Arc::new(Semaphore::new(AT_ONCE)), JoinSet::new());
-    let (all, mut tally) = (users.len(), Tally::default());
+    let mut tally = Tally::default();
     for user in users {
+        let user = user?;
         pace.tick().await;
         let Ok(permit) = Arc::clone(&free).acquire_owned().await else {
             break;
@@ -85,10 +90,10 @@ pub async fn delete(
         tally.count(done.unwrap_or(false));
     }
     said(tally.through);
-    Deletes {
-        failed: all - tally.deleted,
+    Ok(Deletes {
+        failed: all.saturating_sub(tally.deleted),
         gave_up: tally.through < all,
-    }
+    })
 }
 
 /// Whether the user was deleted.
@@ -107,19 +112,28 @@ async fn delete_one(client: &TrackClient, user: &str) -> bool {
 }
 
 /// How many of `users` a simulator still has; nothing where no simulator answers.
-pub async fn left_in_simulator(client: &TrackClient, users: &[String]) -> Option<usize> {
+///
+/// # Errors
+/// When the journal cannot be read on.
+pub async fn left_in_simulator<E>(
+    client: &TrackClient,
+    users: impl Iterator<Item = Result<String, E>>,
+) -> Result<Option<usize>, E> {
     let get = async |path: String| {
         let answer = client.send(&call(Method::GET, path)).await.ok()?;
         Some(answer.status.as_u16())
     };
-    if get("/_sim/state".to_owned()).await? != 200 {
-        return None;
+    if get("/_sim/state".to_owned()).await != Some(200) {
+        return Ok(None);
     }
     let mut left = 0;
     for user in users {
-        left += usize::from(get(format!("/_sim/people/{user}")).await? != 404);
+        match get(format!("/_sim/people/{}", user?)).await {
+            Some(status) => left += usize::from(status != 404),
+            None => return Ok(None),
+        }
     }
-    Some(left)
+    Ok(Some(left))
 }
 
 fn call(method: Method, path: String) -> Call {
@@ -158,14 +172,18 @@ mod tests {
         drop(nobody);
         let credentials = Credentials::new(Some("s"), Some("k")).unwrap();
         let client = TrackClient::fixed(&url.parse().unwrap(), credentials, 1).unwrap();
-        let users: Vec<String> = (0..10 * HOPELESS).map(|it| it.to_string()).collect();
+        let (created, mut taken) = (10 * HOPELESS, 0);
+        let users = (0..created).map(|it| it.to_string());
+        let users = users.inspect(|_| taken += 1).map(Ok::<_, ()>);
         let mut through = 0;
-        let done = delete(&client, users.clone(), 1_000.0, |now| through = now).await;
+        let done = delete(&client, users, created, 1_000.0, |now| through = now).await;
         let all = Deletes {
-            failed: users.len(),
+            failed: created,
             gave_up: true,
         };
-        assert_eq!(done, all);
+        assert_eq!(done, Ok(all));
+        // No user is held before it is deleted.
+        assert!(taken <= through + 1, "{taken} {through}");
         assert!(
             (HOPELESS..=HOPELESS + 2 * AT_ONCE).contains(&through),
             "{through}"

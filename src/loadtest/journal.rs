@@ -2,7 +2,7 @@
 //! after a crash.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, BufRead, BufReader, Lines, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -99,18 +99,53 @@ impl Journal {
     }
 }
 
-/// Reads a journal; a last line that a crash cut off is left out, for its user was never created.
-pub fn read(path: &Path) -> Result<(Header, Vec<String>), JournalError> {
-    let failed = |error| JournalError::Read {
+/// The users of a journal, read one by one; a last line that a crash cut off is left out, for its user was never
+/// created.
+#[derive(Debug)]
+pub struct Users {
+    path: PathBuf,
+    lines: Lines<BufReader<File>>,
+}
+
+impl Iterator for Users {
+    type Item = Result<String, JournalError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            match self.lines.next()? {
+                Ok(line) => {
+                    if let Ok(Line { user }) = serde_json::from_str(&line) {
+                        return Some(Ok(user));
+                    }
+                }
+                Err(error) => return Some(Err(unreadable(&self.path, error))),
+            }
+        }
+    }
+}
+
+/// Opens a journal.
+pub fn read(path: &Path) -> Result<(Header, Users), JournalError> {
+    let failed = |error| unreadable(path, error);
+    let mut lines = BufReader::new(File::open(path).map_err(failed)?).lines();
+    let first = lines.next().transpose().map_err(failed)?;
+    let header = serde_json::from_str(&first.unwrap_or_default());
+    let header = header.map_err(|error| failed(error.into()))?;
+    let path = path.to_owned();
+    Ok((header, Users { path, lines }))
+}
+
+/// How many users a journal names.
+pub fn count(path: &Path) -> Result<usize, JournalError> {
+    let (_, mut users) = read(path)?;
+    users.try_fold(0, |count, user| user.map(|_| count + 1))
+}
+
+fn unreadable(path: &Path, error: io::Error) -> JournalError {
+    JournalError::Read {
         path: path.to_owned(),
         error,
-    };
-    let text = fs::read_to_string(path).map_err(failed)?;
-    let mut lines = text.lines();
-    let header = serde_json::from_str(lines.next().unwrap_or(""));
-    let header = header.map_err(|error| failed(error.into()))?;
-    let users = lines.filter_map(|line| serde_json::from_str::<Line>(line).ok());
-    Ok((header, users.map(|line| line.user).collect()))
+    }
 }
 
 /// Ends one whose users are removed.
@@ -137,9 +172,14 @@ mod tests {
         let mut journal = Journal::create(path.clone(), &header).unwrap();
         journal.note("k6-load-1-0").unwrap();
         journal.file.write_all(b"{\"user\":\"k6-l").unwrap();
+        let users = || -> Vec<String> {
+            let (_, users) = read(&path).unwrap();
+            users.map(Result::unwrap).collect()
+        };
+        assert_eq!(read(&path).unwrap().0, header);
         assert_eq!(
-            read(&path).unwrap(),
-            (header.clone(), vec!["k6-load-1-0".to_owned()])
+            (users(), count(&path).unwrap()),
+            (vec!["k6-load-1-0".to_owned()], 1)
         );
         let other = Header {
             run: "other".into(),
@@ -149,7 +189,7 @@ mod tests {
         let mut again = Journal::begin(path.clone(), &header).unwrap();
         again.file.write_all(b"\n").unwrap();
         again.note("k6-load-2-0").unwrap();
-        assert_eq!(read(&path).unwrap().1, ["k6-load-1-0", "k6-load-2-0"]);
+        assert_eq!(users(), ["k6-load-1-0", "k6-load-2-0"]);
         remove(&path).unwrap();
         assert!(read(&path).is_err());
     }

@@ -240,24 +240,26 @@ pub async fn remove_users(
     keep: bool,
     mut say: impl FnMut(String),
 ) -> Result<Removal, RunError> {
-    let (_, users) = journal::read(path)?;
+    // Read anew each time: a long run's users are more than memory should hold.
+    let users = || journal::read(path).map(|(_, users)| users);
+    let created = journal::count(path)?;
     let client = TrackClient::fixed(&endpoint, credentials, CONNECTIONS)?;
-    let created = users.len();
     let mut next = 500;
-    let deletes = cleanup::delete(&client, users.clone(), per_second, |through| {
+    let deletes = cleanup::delete(&client, users()?, created, per_second, |through| {
         if through >= next {
             say(format!("clean-up: {through} of {created} users"));
             next = through + 500;
         }
     })
-    .await;
+    .await?;
     let left = match verification {
         // It is known that users are left, and nobody answers.
         _ if deletes.gave_up => None,
         Some(Verification { api, sample }) => {
-            Some(api.left(app_api::sample(&users, *sample)).await?)
+            let sample = app_api::sample(users()?, created, *sample);
+            Some(api.left(sample).await?)
         }
-        None => cleanup::left_in_simulator(&client, &users).await,
+        None => cleanup::left_in_simulator(&client, users()?).await?,
     };
     if !keep && deletes.failed == 0 && left.unwrap_or(0) == 0 {
         journal::remove(path)?;
