@@ -5,7 +5,9 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Lines, Write};
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use ulid::Ulid;
 
 /// Why there is no journal.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +57,12 @@ pub struct Journal {
 
 /// Where the journal of `run` is, below the state folder.
 pub fn path(state: &Path, run: &str) -> PathBuf {
-    state.join("cio/runs").join(format!("{run}.jsonl"))
+    folder(state).join(format!("{run}.jsonl"))
+}
+
+/// Where all are, below the state folder.
+pub fn folder(state: &Path) -> PathBuf {
+    state.join("cio/runs")
 }
 
 impl Journal {
@@ -146,6 +153,36 @@ fn unreadable(path: &Path, error: io::Error) -> JournalError {
         path: path.to_owned(),
         error,
     }
+}
+
+/// A run that has a journal.
+#[derive(Debug)]
+pub struct Listed {
+    /// Its id.
+    pub run: Ulid,
+    /// When it began.
+    pub began: Timestamp,
+    /// Where it was, and how many users its journal names.
+    pub found: Result<(Header, usize), JournalError>,
+}
+
+/// The runs that have a journal in `folder`, the oldest first; none where there is no folder.
+pub fn list(folder: &Path) -> Vec<Listed> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut runs: Vec<Listed> = entries.filter_map(|it| listed(&it.path())).collect();
+    runs.sort_by_key(|it| it.run);
+    runs
+}
+
+fn listed(path: &Path) -> Option<Listed> {
+    let run: Ulid = path.file_stem()?.to_str()?.parse().ok()?;
+    let ms = i64::try_from(run.timestamp_ms()).ok()?;
+    let found = || Ok((read(path)?.0, count(path)?));
+    Some(Listed {
+        run,
+        began: Timestamp::from_second(ms / 1000).ok()?,
+        found: found(),
+    })
 }
 
 /// Ends one whose users are removed.

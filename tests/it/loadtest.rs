@@ -266,6 +266,36 @@ async fn a_clean_up_that_is_ended_loses_no_result_on_standard_output() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_clean_up_of_no_run_lists_those_that_left_users() {
+    let scene = Scene::start(&[]).await;
+    let runs = scene.state.path().join("cio/runs");
+    let list = || process::run(&["loadtest", "cleanup"], &[scene.variables()[3]]);
+    let (code, log) = list();
+    assert_eq!(code, Some(2), "{log}");
+    assert!(log.contains("no run has left a journal"), "{log}");
+
+    std::fs::create_dir_all(&runs).expect("a folder");
+    let ids = ["01J8Z3M5T8Q9X2V4B6N7C1D0EF", "01J8Z3M5T9Q9X2V4B6N7C1D0EF"];
+    for (id, users) in ids.iter().zip(1..) {
+        let header = format!(r#"{{"run":"{id}","site_id":"site","url":"{}"}}"#, scene.url);
+        let user = "{\"user\":\"k6-load-7-0\"}\n".repeat(users);
+        let text = format!("{header}\n{user}");
+        std::fs::write(runs.join(format!("{id}.jsonl")), text).expect("a journal");
+    }
+    let (code, log) = list();
+    assert_eq!(code, Some(2), "{log}");
+    for (id, said) in ids.iter().zip(["at most 1 user", "at most 2 users"]) {
+        let line = log
+            .lines()
+            .find(|it| it.contains(id) && it.contains("2024-09-"));
+        assert!(line.is_some_and(|it| it.contains(said)), "{log}");
+        let remedy = format!("cio loadtest cleanup --run {id}\n");
+        assert!(log.contains(&remedy), "{log}");
+    }
+    assert!(!log.contains("k6-load"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn where_no_journal_can_be_written_nothing_is_sent_and_there_is_nothing_to_remove() {
     let scene = Scene::start(&[]).await;
     let file = scene.state.path().join("file");

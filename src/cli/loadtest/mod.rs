@@ -70,9 +70,9 @@ enum Action {
     /// Remove the users of a run that was killed.
     #[command(after_help = "Example:\n  cio loadtest cleanup --run 01J8Z3M5T8Q9X2V4B6N7C1D0EF")]
     Cleanup {
-        /// The run's id, as it was announced.
+        /// The run's id, as it was announced; without it those that left a journal are listed.
         #[arg(long, value_name = "ID", value_parser = run_id)]
-        run: String,
+        run: Option<String>,
 
         #[command(flatten)]
         target: Target,
@@ -83,6 +83,9 @@ impl Loadtest {
     pub(super) async fn run(self) -> Result<(), CommandError> {
         match self.command {
             Some(Action::Cleanup { run, target }) => {
+                let Some(run) = run else {
+                    return Err(target.no_run());
+                };
                 let workspace = target.checked().await?;
                 let journal = target.journal(&run)?;
                 let (header, _) = journal::read(&journal).map_err(usage)?;

@@ -12,7 +12,7 @@ use crate::cli::given::Given;
 use crate::cli::settings::WorkspaceSettings;
 use crate::delivery::client::{Endpoint, Region};
 use crate::delivery::credentials::Credentials;
-use crate::loadtest::journal;
+use crate::loadtest::journal::{self, Header, Listed};
 use crate::loadtest::run::{self, Removal, Verification};
 use crate::loadtest::workspace;
 
@@ -80,12 +80,51 @@ impl Target {
 
     /// The file of a run.
     pub(super) fn journal(&self, run: &str) -> Result<PathBuf, CommandError> {
+        Ok(journal::path(&self.state()?, run))
+    }
+
+    /// What a clean-up says that was told no run: which ones there are, and no user of theirs.
+    pub(super) fn no_run(&self) -> CommandError {
+        let listed = self.state().map(|state| {
+            let folder = journal::folder(&state);
+            let runs = journal::list(&folder);
+            let lines = runs.iter().map(|it| self.listed(it));
+            let lines: Vec<String> = lines.collect();
+            (folder, lines.concat())
+        });
+        match listed {
+            Ok((folder, lines)) if lines.is_empty() => CommandError::Usage(format!(
+                "--run: no run has left a journal in {}",
+                folder.display()
+            )),
+            Ok((_, lines)) => CommandError::Usage(format!(
+                "--run: say which run; these have a journal, as one has that is under way:{lines}"
+            )),
+            Err(error) => error,
+        }
+    }
+
+    fn listed(&self, it: &Listed) -> String {
+        let (run, began) = (it.run.to_string(), it.began);
+        match &it.found {
+            Ok((Header { site_id, url, .. }, users)) => {
+                let many = if *users == 1 { "" } else { "s" };
+                let command = self.clean_up_command(&run);
+                format!(
+                    "\n  {began}, workspace {site_id} at {url}, at most {users} user{many} left: {command}"
+                )
+            }
+            Err(error) => format!("\n  {began}, run {run}: {error}"),
+        }
+    }
+
+    fn state(&self) -> Result<PathBuf, CommandError> {
         let set = |path: &&PathBuf| !path.as_os_str().is_empty();
         if let Some(state) = self.state_home.as_ref().filter(set) {
-            return Ok(journal::path(state, run));
+            return Ok(state.clone());
         }
         match self.home.as_ref().filter(set) {
-            Some(home) => Ok(journal::path(&home.join(".local/state"), run)),
+            Some(home) => Ok(home.join(".local/state")),
             None => Err(CommandError::Usage(
                 "XDG_STATE_HOME: set it to a folder for the journal of the run".to_owned(),
             )),
