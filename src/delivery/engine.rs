@@ -78,13 +78,19 @@ impl Engine {
         let breaker = &self.shared.breaker;
         let mut queue = self.shared.queue();
         // Looked at under the lock that `dispatch` drains under: nothing slips in behind it.
-        if self.shared.stop.is_cancelled() {
-            return Submitted::settled(Outcome::Returned);
-        }
-        let (alone, probe) = match breaker.admit(&operation.user, order) {
+        let admission = if self.shared.stop.is_cancelled() {
+            Admission::Return
+        } else {
+            breaker.admit(&operation.user, order)
+        };
+        let turned_away = |outcome: Outcome| {
+            self.shared.requests.turned_away(operation.kind, &outcome);
+            Submitted::settled(outcome)
+        };
+        let (alone, probe) = match admission {
             Admission::Send { alone, probe } => (alone, probe),
-            Admission::Return => return Submitted::settled(Outcome::Returned),
-            Admission::PutAside => return Submitted::settled(Outcome::Held(breaker.aside(None))),
+            Admission::Return => return turned_away(Outcome::Returned),
+            Admission::PutAside => return turned_away(Outcome::Held(breaker.aside(None))),
         };
         let (reply, outcome) = oneshot::channel();
         let mut entry = entry(operation, order, probe, reply);
@@ -204,18 +210,33 @@ async fn send(
     slot: OwnedSemaphorePermit,
     turn: Option<Turn>,
 ) {
-    let users: Vec<_> = entries
-        .iter()
-        .map(|entry| Arc::clone(&entry.user))
-        .collect();
+    let users = entries.iter().map(|entry| Arc::clone(&entry.user));
+    let lanes = Lanes {
+        users: users.collect(),
+        shared: Arc::clone(&shared),
+    };
     let waiting = entries.into_iter().map(|entry| entry.payload).collect();
     shared.requests.deliver(waiting, turn).await;
-    shared.queue().release(users.iter());
+    drop(lanes);
     if shared.breaker.is_open() {
         shared.give_back();
     }
     drop(slot);
     shared.changed.notify_one();
+}
+
+/// The users of a request in flight. When it is over their next operations may go, also where it ended
+/// by a panic: they would wait for ever.
+struct Lanes {
+    users: Vec<Arc<str>>,
+    shared: Arc<Shared>,
+}
+
+impl Drop for Lanes {
+    fn drop(&mut self) {
+        self.shared.queue().release(self.users.iter());
+        self.shared.changed.notify_one();
+    }
 }
 
 impl Shared {

@@ -67,9 +67,9 @@ pub(super) struct Requests {
 struct Part {
     operations: Vec<Waiting>,
     probe: bool,
-    /// Sends that failed.
-    failures: u32,
-    /// How many requests had succeeded at the last of them.
+    /// Sends that did not go well.
+    sends: u32,
+    /// How many requests had succeeded at the last of those that failed, the answers 429 apart.
     failed_at: Option<u64>,
 }
 
@@ -153,6 +153,11 @@ impl Requests {
         }
     }
 
+    /// Counts an operation that is not taken in.
+    pub(super) fn turned_away(&self, kind: Kind, outcome: &Outcome) {
+        self.metrics.job(kind.as_str(), outcome);
+    }
+
     /// Tells an operation its outcome.
     pub(super) fn finish(&self, operation: Waiting, outcome: Outcome) {
         self.metrics.job(operation.kind.as_str(), &outcome);
@@ -209,7 +214,7 @@ impl Requests {
                 Verdict::Fail(reason) => {
                     let failure = self.failure(part, sent_at);
                     self.breaker.unexpected(&failure, &reason);
-                    return Settled::All(Outcome::Failed(reason));
+                    return self.unexpected(part, reason);
                 }
                 Verdict::Retry {
                     after,
@@ -217,16 +222,15 @@ impl Requests {
                     reason,
                 } => (after, throttled, reason),
             };
-            let failure = self.failure(part, sent_at);
+            // Where it is the rate that is wrong, that says nothing of the job: no attempt is used.
+            let failure = (!throttled).then(|| self.failure(part, sent_at));
+            part.sends += 1;
             let pause = self.pause(part, after, throttled);
-            match self.unless_broken(part.probe, pause).await {
-                None => return Settled::All(Outcome::Returned),
-                Some(true) => {}
-                // It is the rate that is wrong, not the job: no attempt is used.
-                Some(false) if throttled => {
-                    return Settled::All(Outcome::Held(self.breaker.aside(after)));
-                }
-                Some(false) => return self.judge(&failure, reason, after),
+            match (self.unless_broken(part.probe, pause).await, failure) {
+                (None, _) => return Settled::All(Outcome::Returned),
+                (Some(true), _) => {}
+                (Some(false), None) => return self.aside(after),
+                (Some(false), Some(failure)) => return self.judge(&failure, reason, after),
             }
         }
     }
@@ -245,9 +249,22 @@ impl Requests {
         }
     }
 
+    /// What becomes of operations to which somebody answered what nobody expects. It costs an attempt
+    /// of one that was sent alone; a probe says of nothing but the circuit.
+    fn unexpected(&self, part: &Part, reason: Reason) -> Settled {
+        match part.operations.len() {
+            _ if part.probe => self.aside(None),
+            0 | 1 => Settled::All(Outcome::Failed(reason)),
+            _ => Settled::Split,
+        }
+    }
+
+    fn aside(&self, asked: Option<Duration>) -> Settled {
+        Settled::All(Outcome::Held(self.breaker.aside(asked)))
+    }
+
     /// Notes a failure. It becomes the earlier one of the next.
     fn failure(&self, part: &mut Part, sent_at: u64) -> Failure {
-        part.failures += 1;
         let operations = part.operations.iter();
         Failure {
             items: operations
@@ -263,7 +280,7 @@ impl Requests {
         match self.breaker.failed(failure, &reason, asked) {
             Judgement::Blame => Settled::All(Outcome::Failed(reason)),
             Judgement::Split => Settled::SplitFailed,
-            Judgement::PutAside => Settled::All(Outcome::Held(self.breaker.aside(asked))),
+            Judgement::PutAside => self.aside(asked),
             Judgement::Return => Settled::All(Outcome::Returned),
         }
     }
@@ -293,7 +310,7 @@ impl Requests {
             }
             _ => after,
         };
-        match retry::wait(part.failures, asked) {
+        match retry::wait(part.sends, asked) {
             Some(wait) if !part.probe => {
                 tokio::time::sleep(wait).await;
                 true
@@ -357,17 +374,17 @@ impl Part {
         Self {
             probe: operations.iter().any(|operation| operation.probe),
             operations,
-            failures: 0,
+            sends: 0,
             failed_at: None,
         }
     }
 
-    /// Its second half and its first, each to be sent as if it had failed so often.
-    fn halves(mut self, failures: u32) -> impl Iterator<Item = Self> {
+    /// Its second half and its first, each as if it had been sent so often.
+    fn halves(mut self, sends: u32) -> impl Iterator<Item = Self> {
         let half = |operations| Self {
             operations,
             probe: self.probe,
-            failures,
+            sends,
             failed_at: self.failed_at,
         };
         let second = self.operations.split_off(self.operations.len() / 2);

@@ -6,7 +6,7 @@
 //! value, never a hang.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -36,7 +36,17 @@ pub struct Redis {
 struct Shared {
     source: RedisSource,
     manner: Manner,
-    link: Mutex<Option<Link>>,
+    current: StdMutex<Current>,
+    /// Held while one is opened: others wait for it.
+    opening: Mutex<()>,
+}
+
+/// What all use now.
+#[derive(Default)]
+struct Current {
+    link: Option<Link>,
+    /// Which one it is: who has failed over an earlier one closes no later one.
+    number: u64,
 }
 
 /// How it connects.
@@ -64,6 +74,12 @@ enum Link {
     Cluster(ClusterConnection),
 }
 
+impl Current {
+    fn known(&self) -> Option<(Link, u64)> {
+        Some((self.link.clone()?, self.number))
+    }
+}
+
 impl Redis {
     /// A connection that is not made before it is needed.
     pub fn new(source: RedisSource) -> Self {
@@ -85,7 +101,8 @@ impl Redis {
             shared: Arc::new(Shared {
                 source,
                 manner,
-                link: Mutex::new(None),
+                current: StdMutex::default(),
+                opening: Mutex::default(),
             }),
         }
     }
@@ -120,25 +137,50 @@ impl Redis {
         &self,
         send: impl AsyncFnOnce(Link) -> Result<T, RedisError>,
     ) -> Result<T, QueueError> {
-        let work = async { Ok(send(self.link().await?).await?) };
+        let mut used = None;
+        let work = async {
+            let (link, number) = self.link().await?;
+            used = Some(number);
+            Ok(send(link).await?)
+        };
         let outcome = tokio::time::timeout(CALL_TIMEOUT, work)
             .await
             .unwrap_or(Err(QueueError::Timeout(CALL_TIMEOUT)));
-        if outcome.is_err() {
-            *self.shared.link.lock().await = None;
+        if outcome.is_err()
+            && let Some(number) = used
+        {
+            self.forget(number);
         }
         outcome
     }
 
-    async fn link(&self) -> Result<Link, QueueError> {
-        let mut link = self.shared.link.lock().await;
-        if let Some(link) = link.as_ref() {
-            return Ok(link.clone());
+    async fn link(&self) -> Result<(Link, u64), QueueError> {
+        if let Some(link) = self.current().known() {
+            return Ok(link);
+        }
+        let _opening = self.shared.opening.lock().await;
+        if let Some(link) = self.current().known() {
+            return Ok(link);
         }
         let target = self.shared.source.target().await?;
-        Ok(link
-            .insert(open(&target, &self.shared.manner).await?)
-            .clone())
+        let link = open(&target, &self.shared.manner).await?;
+        let mut current = self.current();
+        current.number += 1;
+        current.link = Some(link.clone());
+        Ok((link, current.number))
+    }
+
+    fn forget(&self, number: u64) {
+        let mut current = self.current();
+        if current.number == number {
+            current.link = None;
+        }
+    }
+
+    // A panic cannot leave it half changed.
+    fn current(&self) -> MutexGuard<'_, Current> {
+        let current = self.shared.current.lock();
+        current.unwrap_or_else(PoisonError::into_inner)
     }
 }
 

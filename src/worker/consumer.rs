@@ -169,9 +169,14 @@ impl Consumer {
         }
     }
 
-    /// Jobs there is room for by now, at least one.
-    fn free(&self) -> usize {
-        self.room(Circumstance::Deliverable).jobs.max(1)
+    /// How many jobs BullMQ's loop may take at once, at least one; none while nothing can be delivered:
+    /// then the next look is when that changes.
+    fn for_bullmq(&self) -> Option<usize> {
+        match *self.breaker.circumstance().borrow() {
+            Circumstance::Down(_) => None,
+            Circumstance::Probing => Some(1),
+            now @ Circumstance::Deliverable => Some(self.room(now).jobs.max(1)),
+        }
     }
 
     async fn exchange(&self, state: &mut Loop, room: Room) -> Result<(), QueueError> {
@@ -245,8 +250,9 @@ impl Consumer {
                 Some(self.wait(longest.min(special::longest_wait(state.special))))
             }
             Next::Special => {
-                state.special = Some(Instant::now());
-                Some(self.let_bullmq_take(self.free()))
+                let jobs = self.for_bullmq();
+                state.special = jobs.map(|_| Instant::now()).or(state.special);
+                jobs.map(|jobs| self.let_bullmq_take(jobs))
             }
         };
     }
@@ -259,7 +265,8 @@ impl Consumer {
             deferred_failure,
         } = job;
         let lock = (ticket.id.clone(), Arc::clone(&ticket.token));
-        let held = self.hand.hold(data.len(), Some(lock));
+        let texts = name.len() + ticket.stacks.as_ref().map_or(0, String::len);
+        let held = self.hand.hold(data.len() + texts, Some(lock));
         if let Some(reason) = deferred_failure {
             let ending = Ending::Failed {
                 reason,
@@ -312,6 +319,7 @@ impl Consumer {
     fn let_bullmq_take(&self, jobs: usize) -> JoinHandle<()> {
         let special = Arc::clone(&self.special);
         let queue = self.settings.queue.clone();
+        let circumstance = self.breaker.circumstance();
         tokio::spawn(async move {
             let resumed = tokio::time::timeout(special::PATIENCE, special.resume(jobs)).await;
             if let Err(error) = resumed.unwrap_or_else(|_| Err("no answer".to_owned())) {
@@ -321,7 +329,10 @@ impl Consumer {
                     "BullMQ's loop could not be started; trying again"
                 );
             }
-            tokio::time::sleep(special::TURN).await;
+            // Who stops it when nothing can be delivered may have been faster than the start.
+            if !matches!(*circumstance.borrow(), Circumstance::Down(_)) {
+                tokio::time::sleep(special::TURN).await;
+            }
             special.pause();
         })
     }

@@ -191,6 +191,8 @@ impl Breaker {
         if now != before {
             self.inner.said.send_replace(now);
             if now == Circumstance::Deliverable {
+                // The next outage has a length of its own.
+                state.wait = self.inner.backoff.first;
                 self.inner.metrics.closed();
                 tracing::info!("Customer.io takes requests again; jobs are taken");
             }
@@ -273,5 +275,6 @@ mod tests {
         breaker.succeeded(["u"].into_iter(), true);
         assert_eq!(*circumstance.borrow(), Circumstance::Deliverable);
         assert!(!metrics.is_open("unavailable"));
+        assert_eq!(breaker.aside(None), Duration::from_millis(1250));
     }
 }

@@ -54,7 +54,9 @@ impl LocalLimit {
         now: Instant,
     ) -> Reply {
         self.adapt(throttled, now);
-        let interval = SECOND.div_f64(f64::from(self.rate) * self.factor * USED);
+        // At least one a second, however low the factor is.
+        let rate = (f64::from(self.rate) * self.factor).max(1.0);
+        let interval = SECOND.div_f64(rate * USED);
         let earliest = now.checked_sub(BEHIND).unwrap_or(now);
         let first = self.next.max(earliest).max(self.hold);
         let wait = first.saturating_duration_since(now);
@@ -82,7 +84,7 @@ impl LocalLimit {
         if let Some(asked) = throttled {
             self.hold = self.hold.max(now + asked);
             // The answers to requests of the same moment are one event.
-            if since.is_none_or(|since| since > SECOND) {
+            if permille(self.factor) == 1000 || since.is_none_or(|since| since > SECOND) {
                 self.factor = (self.factor * FALL).max(LEAST);
             }
         } else if self.factor < 1.0 && since.is_none_or(|since| since > STEP) {
@@ -192,6 +194,25 @@ mod tests {
             most.is_some_and(|most| (78..=80).contains(&most)),
             "{most:?}"
         );
+    }
+
+    #[test]
+    fn a_rate_of_one_stays_one_a_second_and_what_came_back_falls_at_once() {
+        let start = Instant::now();
+        let mut limit = LocalLimit::new(1, start);
+        let at = |ms| start + Duration::from_millis(ms);
+        for second in 0..10 {
+            limit.ask(0, Some(Duration::ZERO), at(second * 2_000));
+        }
+        let slow = limit.ask(1, None, at(30_000));
+        assert_eq!(slow.interval, SECOND.div_f64(USED));
+
+        let mut limit = LocalLimit::new(RATE, start);
+        limit.ask(0, Some(Duration::ZERO), at(0));
+        let steps = [6_000, 12_000, 18_000].map(|ms| limit.ask(0, None, at(ms)).permille);
+        assert_eq!(steps, [800, 900, 1000]);
+        let again = limit.ask(0, Some(Duration::ZERO), at(18_100));
+        assert_eq!(again.permille, 700);
     }
 
     #[test]

@@ -23,8 +23,8 @@ pub(super) struct ItemError {
     pub(super) message: String,
 }
 
-/// Whether a body is one that Customer.io sends with a success: an object, or nothing. Anything else
-/// is a proxy's or a maintenance page's, and nobody took what was sent.
+/// Whether a body is one that Customer.io sends, with a success or a refusal: an object, or nothing.
+/// Anything else is a proxy's or a maintenance page's, and nobody took or refused what was sent.
 pub(super) fn is_an_answer(body: &[u8]) -> bool {
     body.trim_ascii().is_empty()
         || serde_json::from_slice::<Value>(body).is_ok_and(|body| body.is_object())

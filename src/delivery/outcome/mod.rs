@@ -3,7 +3,7 @@
 //! | answer | what happens |
 //! |---|---|
 //! | 2xx | done, but for the items that `errors[]` names: each is rejected alone |
-//! | 400, 422 | a batch is split until the bad item is alone; that one is rejected |
+//! | 400, 422 | a batch is split until the bad item is alone; that one is rejected. With a body that is no JSON object it is a proxy's: as any other status |
 //! | 413 | likewise |
 //! | 401, 403, a redirect | no use to ask again now; who is at fault, the circuit decides |
 //! | 408, 5xx, no answer | again, after what Retry-After asks for; then likewise |
@@ -105,6 +105,7 @@ fn of_answer(items: usize, answer: &Answer, now: Timestamp) -> Verdict {
         200..=299 => accepted(items, answer),
         300..=399 => Verdict::Hold(redirected(answer)),
         401 | 403 => Verdict::Hold(because("unauthorized")),
+        400 | 422 if !is_an_answer(&answer.body) => Verdict::Fail(because("unexpected")),
         400 | 413 | 422 if items > 1 => Verdict::Split,
         400 | 422 => Verdict::Reject(with_field(because("rejected"), answer)),
         413 => Verdict::Reject(because("too_large")),

@@ -70,7 +70,16 @@ fn every_class_of_answer_has_its_verdict() {
         (1, 400, metas, "reject Customer.io answered 400: a; b"),
         (1, 400, unnamed, "reject Customer.io answered 400: invalid"),
         (1, 400, "", "reject Customer.io answered 400: Bad Request"),
+        // A proxy's or a firewall's: no operation is at fault.
+        (
+            1,
+            400,
+            "<html>plain HTTP to an HTTPS port",
+            "fail Customer.io answered 400: <html>plain HTTP to an HTTPS port",
+        ),
+        (3, 422, "[]", "fail Customer.io answered 422: []"),
         (3, 413, "", "split"),
+        (3, 413, "<html>", "split"),
         (
             1,
             413,

@@ -128,7 +128,7 @@ local function take(wanted, bytes, most, lock, token)
     if job and not pcall(start, id, lock, token) then
       fail_broken(id)
     elseif job then
-      bytes = bytes - #(job[2] or '')
+      bytes = bytes - #(job[1] or '') - #(job[2] or '') - #(job[6] or '')
       jobs[#jobs + 1] = { id, job[1], job[2], job[3], job[4], job[5], job[6], job[7],
         left and tostring(left) }
     else

@@ -1,10 +1,12 @@
 //! What becomes of jobs when Customer.io refuses, fails, or is not there.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
-use bullmq::Queue;
+use bullmq::{Job, Queue};
 use cio_operator::delivery::Mode;
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 use super::bench::{
     Running, add, add_with_attempts, all_finished, counts, many, queue, settings, track,
@@ -154,9 +156,15 @@ async fn an_unknown_status_uses_the_jobs_attempts_and_then_it_is_kept_as_failed(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_where_nobody_knows_the_calls_fails_no_backlog() {
-    for mode in [Mode::Batch, Mode::Single] {
+    let page = "<html>The plain HTTP request was sent to HTTPS port";
+    for (mode, status, body) in [
+        (Mode::Batch, 404, "no such page"),
+        (Mode::Single, 404, "no such page"),
+        (Mode::Batch, 400, page),
+        (Mode::Single, 400, page),
+    ] {
         let server = RedisServer::start();
-        let receiver = Receiver::answering(|_, _| (404, "no such page".to_owned())).await;
+        let receiver = Receiver::answering(move |_, _| (status, body.to_owned())).await;
         let queue = queue(&server).await;
         add_with_attempts(&queue, 2, many(3_000, 3_000)).await;
         let worker = Running::start(settings(&server, &receiver, mode)).await;
@@ -170,6 +178,30 @@ async fn an_address_where_nobody_knows_the_calls_fails_no_backlog() {
         assert_eq!(receiver.event_ids().len(), 3_000, "{mode:?}");
         worker.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn too_many_requests_and_one_outage_use_no_attempt_where_others_succeed() {
+    let server = RedisServer::start();
+    let mut bad = [429, 429, 429, 503].into_iter();
+    let receiver = Receiver::answering(move |path, _| match path.contains("unlucky") {
+        true => (bad.next().unwrap_or(200), String::new()),
+        false => accept(),
+    })
+    .await;
+    let queue = queue(&server).await;
+    add(&queue, [track("unlucky", "bought", &json!({}))]).await;
+    let worker = Running::start(settings(&server, &receiver, Mode::Single)).await;
+    // Others succeed meanwhile.
+    for n in 0..40 {
+        add(&queue, [track(&format!("user-{n}"), "bought", &json!({}))]).await;
+        sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(all_finished(&queue, 41).await, (41, 0));
+    let completed = queue.get_completed(0, -1).await.expect("completed jobs");
+    let attempts: Vec<_> = completed.iter().map(Job::attempts_made).collect();
+    assert!(attempts.iter().all(|made| *made == 1), "{attempts:?}");
+    worker.stop().await;
 }
 
 /// Waits until requests come only now and then; how many came.
