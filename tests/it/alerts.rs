@@ -7,10 +7,11 @@ use std::process::Command;
 use serde_json::Value;
 
 /// What other programs serve, or other parts that have no reference here.
-const NOT_OURS: [&str; 4] = [
+const NOT_OURS: [&str; 5] = [
     "cio_leader",
     "kube_deployment_spec_replicas",
     "kube_horizontalpodautoscaler_spec_max_replicas",
+    "kube_horizontalpodautoscaler_spec_min_replicas",
     "kube_horizontalpodautoscaler_status_desired_replicas",
 ];
 
