@@ -32,8 +32,11 @@ pub enum Unknown {
         "no pod has a ready sidecar; look at the container `metrics` with `kubectl describe pod`"
     )]
     NoReadySidecar,
-    /// Nothing came back, or not in time.
-    #[error("no ready sidecar answered: {0}; a NetworkPolicy may be in the way of the adapter")]
+    /// Nothing came back, or not in time. How it failed differs by chance, as of two timers of the
+    /// same length one runs out first: that is for the log alone.
+    #[error(
+        "no ready sidecar answered; a NetworkPolicy may be in the way of the operator and the adapter"
+    )]
     SidecarUnreachable(String),
     /// Something came back that is no sidecar's answer.
     #[error("what listens on the sidecar's port is not this pipeline's sidecar: {0}")]
@@ -58,6 +61,14 @@ impl Unknown {
             Self::InvalidAnswer(_) => "InvalidAnswer",
             Self::DepthUnknown => "DepthUnknown",
             Self::StaleReading => "StaleReading",
+        }
+    }
+
+    /// What happened this time, for the log: it may differ while the reason does not.
+    pub(super) fn cause(&self) -> String {
+        match self {
+            Self::SidecarUnreachable(cause) => format!("{self}: {cause}"),
+            _ => self.to_string(),
         }
     }
 }
@@ -201,6 +212,23 @@ mod tests {
         ] {
             let unknown = interpret(&text, "events", now()).unwrap_err();
             assert_eq!(unknown.reason(), reason, "{text}");
+        }
+    }
+
+    #[test]
+    fn which_timer_ran_out_first_is_not_part_of_the_sentence() {
+        let words = [
+            "no answer within 1s",
+            "connection timed out",
+            "reset by peer",
+        ]
+        .map(|cause| Unknown::SidecarUnreachable(cause.to_owned()).to_string());
+        assert_eq!(words[0], words[1]);
+        assert_eq!(words[0], words[2]);
+        let timed_out = Unknown::SidecarUnreachable("timed out".to_owned());
+        assert!(timed_out.cause().ends_with(": timed out"), "{timed_out:?}");
+        for asker in ["operator", "adapter"] {
+            assert!(words[0].contains(asker), "{}", words[0]);
         }
     }
 

@@ -85,7 +85,7 @@ impl Readings {
                 k8s.namespace = namespace,
                 pipeline.name = pipeline,
                 reason = unknown.reason(),
-                cause = %unknown,
+                cause = unknown.cause(),
                 "the depth of the queue is not known"
             );
         }
