@@ -87,8 +87,9 @@ pub(super) enum News {
     /// Numbers, and words with numbers in them: pods come and go, or the queue became empty, or is
     /// no longer, or doubled or halved. Also that the HPA has begun to act, as every HPA does
     /// some seconds after it was made, and `RateLimited`: with a thousand queues in motion at the
-    /// edge of their limit it turns somewhere at every moment. And steps on the way to `Ready`, which
-    /// tells them all when it turns.
+    /// edge of their limit it turns somewhere at every moment. `Delivering` likewise, while Customer.io
+    /// answers now and then: but for what it refuses. And steps on the way to `Ready`, which tells
+    /// them all when it turns.
     Numbers,
     /// Anything else: a condition, another generation.
     Picture,
@@ -100,7 +101,7 @@ const FEW: i64 = 10;
 const MOVING: [&str; 2] = [conditions::RATE_LIMITED, conditions::SCALING_ACTIVE];
 
 /// What the other conditions come to.
-const SUMMARY: [&str; 4] = ["Ready", "Reconciling", "Stalled", "Degraded"];
+const SUMMARY: [&str; 4] = ["Ready", "Reconciling", "Stalled", conditions::DEGRADED];
 
 /// Pure: what `after` would tell somebody who knows `before`.
 pub(super) fn worth_writing(before: &CioPipelineStatus, after: &CioPipelineStatus) -> News {
@@ -122,7 +123,8 @@ pub(super) fn worth_writing(before: &CioPipelineStatus, after: &CioPipelineStatu
 }
 
 /// The status without numbers, without the words that have some in them, and without what turns
-/// with the numbers. Of a pipeline that is not ready the summary alone: it says what is wrong.
+/// with the numbers or with an outage. Of a pipeline that is not ready the summary alone: it says
+/// what is wrong.
 fn picture(status: &CioPipelineStatus) -> CioPipelineStatus {
     let on_its_way = ready_of(status).is_some_and(|ready| ready.status != "True");
     let conditions = status
@@ -130,7 +132,8 @@ fn picture(status: &CioPipelineStatus) -> CioPipelineStatus {
         .iter()
         .filter(|it| !on_its_way || SUMMARY.contains(&it.type_.as_str()))
         .filter(|it| it.type_ != conditions::RATE_LIMITED)
-        .filter(|it| it.type_ != conditions::SCALING_ACTIVE || it.status == "False");
+        .filter(|it| it.type_ != conditions::SCALING_ACTIVE || it.status == "False")
+        .filter(|it| !turns_with_an_outage(it));
     let conditions = conditions.map(|condition| Condition {
         message: String::new(),
         ..condition.clone()
@@ -139,6 +142,18 @@ fn picture(status: &CioPipelineStatus) -> CioPipelineStatus {
         observed_generation: status.observed_generation,
         conditions: conditions.collect(),
         ..CioPipelineStatus::default()
+    }
+}
+
+/// Whether a condition comes and goes with Customer.io's answers. `Degraded` is told where something
+/// else is wrong.
+fn turns_with_an_outage(condition: &Condition) -> bool {
+    match condition.type_.as_str() {
+        conditions::DELIVERING => condition.reason != conditions::CREDENTIALS_REFUSED,
+        conditions::DEGRADED => {
+            condition.status == "False" || conditions::OUTAGES.contains(&condition.reason.as_str())
+        }
+        _ => false,
     }
 }
 
@@ -358,6 +373,45 @@ mod tests {
         }
         let first = worth_writing(&with(&[]), &with(&[starting, fine]));
         assert_eq!(first, News::Picture);
+    }
+
+    #[test]
+    fn an_outage_of_customer_io_is_told_with_the_numbers_and_refused_credentials_at_once() {
+        let with = |delivering: (&'static str, &str), degraded: (&'static str, &str)| {
+            let findings = vec![
+                Finding::new("Ready", "True", "PodsReady", ""),
+                Finding::new("Degraded", degraded.0, degraded.1, ""),
+                Finding::new("Delivering", delivering.0, delivering.1, ""),
+            ];
+            CioPipelineStatus {
+                conditions: conditions::stamp(findings, &[], Some(1), Timestamp::UNIX_EPOCH),
+                ..CioPipelineStatus::default()
+            }
+        };
+        let fine = with(("True", "NotRefused"), ("False", "AsExpected"));
+        let outage = |reason| with(("False", reason), ("True", reason));
+        let down = outage("CustomerIoUnavailable");
+        let blind = with(("True", "NotRefused"), ("True", "DepthUnknown"));
+        let both = with(("False", "CustomerIoUnavailable"), ("True", "DepthUnknown"));
+        let silent = with(("Unknown", "WorkerUnreachable"), ("False", "AsExpected"));
+        for (before, after, expected) in [
+            (&fine, &fine, News::None),
+            (&fine, &down, News::Numbers),
+            (&down, &fine, News::Numbers),
+            (&fine, &outage("UnexpectedAnswers"), News::Numbers),
+            (&down, &outage("UnexpectedAnswers"), News::Numbers),
+            (&fine, &silent, News::Numbers),
+            (&fine, &outage("CredentialsRefused"), News::Picture),
+            (&outage("CredentialsRefused"), &fine, News::Picture),
+            (&down, &outage("CredentialsRefused"), News::Picture),
+            // What else is wrong is told at once, also beside an outage.
+            (&down, &blind, News::Picture),
+            (&blind, &both, News::Numbers),
+            (&fine, &blind, News::Picture),
+        ] {
+            let found = worth_writing(before, after);
+            assert_eq!(found, expected, "{before:?} → {after:?}");
+        }
     }
 
     #[test]

@@ -5,7 +5,13 @@ use crate::api::pipeline::Workspace;
 use crate::operator::delivery::{Delivery, Refused};
 
 /// Why `Delivering` is False, and with it `Ready`: Customer.io does not know site id and key.
-pub(super) const CREDENTIALS_REFUSED: &str = "CredentialsRefused";
+pub(in crate::operator) const CREDENTIALS_REFUSED: &str = "CredentialsRefused";
+const UNAVAILABLE: &str = "CustomerIoUnavailable";
+const UNEXPECTED: &str = "UnexpectedAnswers";
+/// Why it is False for as long as Customer.io does not answer as it should.
+pub(in crate::operator) const OUTAGES: [&str; 2] = [UNAVAILABLE, UNEXPECTED];
+/// The condition's type.
+pub(in crate::operator) const DELIVERING: &str = "Delivering";
 
 /// `Delivering`: does Customer.io take what the workers send?
 pub(super) fn delivering(delivery: &Delivery, workspace: &Workspace) -> Finding {
@@ -36,14 +42,14 @@ pub(super) fn delivering(delivery: &Delivery, workspace: &Workspace) -> Finding 
         ),
         Delivery::Unavailable => (
             "False",
-            "CustomerIoUnavailable",
+            UNAVAILABLE,
             "Customer.io does not answer as it should: no jobs are taken, and none uses an attempt; \
              it is tried now and then, and delivery goes on by itself"
                 .to_owned(),
         ),
         Delivery::Unexpected => (
             "False",
-            "UnexpectedAnswers",
+            UNEXPECTED,
             "what answers does not know the Track API's calls: few jobs are taken, until it does; \
              check spec.workspace.endpoint, and proxies on the way there"
                 .to_owned(),
@@ -61,5 +67,5 @@ pub(super) fn delivering(delivery: &Delivery, workspace: &Workspace) -> Finding 
                 .to_owned(),
         ),
     };
-    Finding::new("Delivering", status, reason, message)
+    Finding::new(DELIVERING, status, reason, message)
 }

@@ -23,11 +23,12 @@ use super::validate::Refusal;
 use crate::adapter::reading::{Reading, Unknown};
 use crate::api::CioPipelineSpec;
 
+pub(super) use delivering::{CREDENTIALS_REFUSED, DELIVERING, OUTAGES};
 pub(super) use limit::RATE_LIMITED;
 pub(super) use obstacle::{Obstacle, of_pod as obstacle_of_pod};
 pub(super) use pods::wanted_pods;
 pub(super) use scaling::{SCALING_ACTIVE, is_depth};
-pub(super) use summary::UNAVAILABLE;
+pub(super) use summary::{DEGRADED, UNAVAILABLE};
 
 /// A condition before it has a time: type, status, reason, message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,7 +114,7 @@ pub(super) fn refused(refusal: &Refusal) -> Vec<Finding> {
         Finding::new("Ready", "False", reason, message.clone()),
         Finding::new("Reconciling", "False", reason, "it waits to be put right"),
         Finding::new("Stalled", "True", reason, message.clone()),
-        Finding::new("Degraded", "True", reason, message),
+        Finding::new(DEGRADED, "True", reason, message),
     ]
 }
 
@@ -124,7 +125,7 @@ fn suspended(deployment: &Deployment) -> Vec<Finding> {
         because("Ready", "True", message),
         because("Reconciling", "False", message),
         because("Stalled", "False", message),
-        because("Degraded", "False", message),
+        because(DEGRADED, "False", message),
         because("Available", "False", "there are no pods"),
         pods::progressing(deployment, None),
         because("MetricsAvailable", "Unknown", "there is no pod to ask"),
@@ -134,7 +135,7 @@ fn suspended(deployment: &Deployment) -> Vec<Finding> {
             "the HPA is removed while suspended",
         ),
         because(RATE_LIMITED, "Unknown", "there is no pod to ask"),
-        because("Delivering", "False", message),
+        because(DELIVERING, "False", message),
     ]
 }
 

@@ -7,6 +7,8 @@ use super::{Finding, Situation};
 
 /// Not enough pods are ready.
 pub(in crate::operator) const UNAVAILABLE: &str = "MinimumReplicasUnavailable";
+/// The type of the condition that says whether something is wrong.
+pub(in crate::operator) const DEGRADED: &str = "Degraded";
 const AS_EXPECTED: &str = "AsExpected";
 
 /// What the summary is made from.
@@ -101,7 +103,7 @@ fn reconciling(ready: &Finding, stalled: &Finding) -> Finding {
 /// Enough pods were ready until some were lost.
 pub(super) fn was_available(situation: &Situation<'_>) -> bool {
     let available = situation.was("Available");
-    let degraded = situation.was("Degraded");
+    let degraded = situation.was(DEGRADED);
     available.is_some_and(|before| before.status == "True")
         || degraded.is_some_and(|before| before.status == "True" && before.reason == UNAVAILABLE)
 }
@@ -121,12 +123,12 @@ fn degraded(situation: &Situation<'_>, parts: &Parts, ready: &Finding) -> Findin
     match (cause, parts.obstacle.as_ref()) {
         (Some((cause, _)), _) => {
             let (reason, message) = (cause.reason.clone(), cause.message.clone());
-            Finding::new("Degraded", "True", reason, message)
+            Finding::new(DEGRADED, "True", reason, message)
         }
         // Enough pods run, and the HPA asked for more. Nodes may be on their way.
         (None, Some(obstacle)) if !obstacle.cause.is_transient() => {
-            Finding::new("Degraded", "True", obstacle.reason(), obstacle.message())
+            Finding::new(DEGRADED, "True", obstacle.reason(), obstacle.message())
         }
-        (None, _) => Finding::new("Degraded", "False", AS_EXPECTED, "nothing is wrong"),
+        (None, _) => Finding::new(DEGRADED, "False", AS_EXPECTED, "nothing is wrong"),
     }
 }
