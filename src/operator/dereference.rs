@@ -1,7 +1,8 @@
 //! Step 1, IO, read only: what there is now.
 //!
 //! What is ours is in the caches. Only where they have nothing the API server is asked: something
-//! of that name may be somebody else's, and must not be taken over.
+//! of that name may be somebody else's, and must not be taken over. Where nothing is wanted it is
+//! asked once.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -130,7 +131,7 @@ pub(super) async fn dereference(
         place.find(&caches.accounts, "ServiceAccount"),
         place.find(&caches.budgets, "PodDisruptionBudget"),
         place.find(&caches.deployments, "Deployment"),
-        place.find(&caches.hpas, "HorizontalPodAutoscaler"),
+        place.hpa(&caches.hpas, sources.settled, pipeline),
         place.pod_monitor(sources.settled, pipeline),
     )?;
     let Reachable {
@@ -182,6 +183,20 @@ impl Place<'_> {
                 .await
             }
         }
+    }
+
+    /// The HPA. Of a suspended pipeline there is none, and whether somebody else has one of that name
+    /// is asked once: what it becomes when it goes on is another generation.
+    async fn hpa(
+        &self,
+        cache: &Kept<HorizontalPodAutoscaler>,
+        settled: &Settled,
+        pipeline: &CioPipeline,
+    ) -> Result<Option<HorizontalPodAutoscaler>, Error> {
+        if pipeline.spec.suspend && settled.holds(pipeline) {
+            return Ok(cache.get(&self.namespace, &self.name));
+        }
+        self.find(cache, "HorizontalPodAutoscaler").await
     }
 
     /// The `PodMonitor`. In a cluster without that resource there is none either, and one answer

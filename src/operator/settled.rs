@@ -1,4 +1,5 @@
-//! Which pipelines' `PodMonitor` was as it should be, so that nobody is asked again and again.
+//! Which pipelines were as they should be, so that nobody is asked again and again for what is in no
+//! cache: a `PodMonitor`, and the HPA that a suspended pipeline does not have.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

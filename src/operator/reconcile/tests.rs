@@ -182,6 +182,45 @@ async fn a_pipeline_that_is_as_it_should_be_costs_the_api_server_no_request() {
 }
 
 #[tokio::test]
+async fn a_suspended_pipeline_that_is_as_it_should_be_costs_no_request_either() {
+    let server = Server::default();
+    let mut pipeline = pipeline("  suspend: true\n");
+    let context = context_with(&server, &[]);
+    let done = reconcile(guarded(&pipeline), context).await;
+    assert!(done.is_ok(), "{done:?}");
+    let asked = server.take();
+    let ends = ["serviceaccounts", "poddisruptionbudgets", "deployments"]
+        .map(|kind| format!("{kind}/events-worker"));
+    let mut objects = ends.map(|end| Server::written(&asked, &end));
+    let status = Server::written(&asked, "ciopipelines/events/status");
+    pipeline.status = serde_json::from_value(status["status"].clone()).unwrap();
+
+    objects[2]["spec"]["replicas"] = json!(0);
+    let context = context_with(&server, &objects);
+    for round in 0..3 {
+        let done = reconcile(guarded(&pipeline), Arc::clone(&context)).await;
+        assert!(done.is_ok(), "{done:?}");
+        let asked = server.take();
+        // There is no HPA and no PodMonitor: whether somebody else has one is asked once.
+        let paths: Vec<&str> = asked.iter().map(|(_, path, _)| path.as_str()).collect();
+        let hpas = paths.iter().filter(|it| it.contains("autoscalers")).count();
+        assert_eq!(hpas, usize::from(round == 0), "round {round}: {paths:?}");
+        assert!(round == 0 || asked.is_empty(), "round {round}: {paths:?}");
+    }
+
+    // What it becomes is looked at anew.
+    pipeline.spec.suspend = false;
+    pipeline.metadata.generation = Some(2);
+    let done = reconcile(guarded(&pipeline), context).await;
+    assert!(done.is_ok(), "{done:?}");
+    let asked = server.take();
+    let looked = asked
+        .iter()
+        .any(|(method, path, _)| *method == Method::GET && path.contains("autoscalers"));
+    assert!(looked, "{asked:#?}");
+}
+
+#[tokio::test]
 async fn a_right_that_the_operator_lost_is_in_the_status_and_counts_as_its_failure() {
     let forbidden = "deployments.apps \"events-worker\" is forbidden: User \"them\" cannot patch \
                      resource \"deployments\" in API group \"apps\" in the namespace \"shop\"";
