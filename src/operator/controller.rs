@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::budget::{Budget, Rate};
 use super::caches::pods::follow;
-use super::caches::{self, Caches};
+use super::caches::{self, Caches, Changes, Everywhere};
 use super::lease::Leadership;
 use super::limits::Limits;
 use super::metrics::{Metrics, Watched};
@@ -62,16 +62,21 @@ pub(super) async fn run(
     let scopes = scopes(&cluster::persistent(&client), &options.namespaces);
     let metrics = Metrics::new(&options.registry)?;
     may_list(&scopes, &metrics.watch("ciopipelines")).await?;
+    let opened: Vec<_> = scopes
+        .iter()
+        .map(|scope| caches::open(scope, &metrics))
+        .collect();
     let shared = Shared {
         client: leadership.fence(&client),
         settings: options.settings,
         metrics,
         number_writes: Arc::new(Budget::new(NUMBER_WRITES, Instant::now())),
+        everywhere: Everywhere::of(opened.iter().map(|(caches, _)| caches)),
         leadership,
     };
     let mut controllers = Vec::new();
-    for scope in &scopes {
-        controllers.push(control(scope, &shared, stop.clone())?);
+    for (scope, opened) in scopes.iter().zip(opened) {
+        controllers.push(control(scope, &shared, opened, stop.clone())?);
     }
     on_started();
     futures::future::join_all(controllers).await;
@@ -107,6 +112,7 @@ struct Shared {
     settings: Settings,
     metrics: Metrics,
     number_writes: Arc<Budget>,
+    everywhere: Everywhere,
     leadership: Leadership,
 }
 
@@ -114,9 +120,9 @@ struct Shared {
 fn control<'a>(
     scope: &'a Scope,
     shared: &Shared,
+    (caches, changes): (Caches, Changes),
     stop: CancellationToken,
 ) -> Result<impl Future<Output = ()> + 'a, OperatorError> {
-    let (caches, changes) = caches::open(scope, &shared.metrics);
     let pods = Arc::clone(&caches.pods);
     let interrupted = shared.metrics.watch("pods");
     let context = Arc::new(context(shared, caches)?);
@@ -166,6 +172,7 @@ fn context(shared: &Shared, caches: Caches) -> Result<Context, OperatorError> {
         recorder: Recorder::new(shared.client.clone(), reporter),
         client: shared.client.clone(),
         caches,
+        everywhere: shared.everywhere.clone(),
         settled: Settled::default(),
         told: Told::default(),
         limits: Limits::default(),

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::apply::apply;
 use super::budget::Budget;
 use super::build::build;
-use super::caches::Caches;
+use super::caches::{Caches, Everywhere};
 use super::dereference::{Observed, Sources, dereference};
 use super::error::{Error, MOST_CHARACTERS};
 use super::events;
@@ -49,6 +49,8 @@ pub(super) struct Context {
     pub(super) client: Client,
     /// What the API server told of our objects.
     pub(super) caches: Caches,
+    /// Also in the other scopes.
+    pub(super) everywhere: Everywhere,
     pub(super) settled: Settled,
     pub(super) told: Told,
     pub(super) limits: Limits,
@@ -108,7 +110,7 @@ pub(super) async fn reconcile(
     context.metrics.reconciled(result, started.elapsed());
     outcome.map(|reconciled| {
         forget_failures(&context, &guarded);
-        let pipelines = context.caches.deployments.len();
+        let pipelines = context.everywhere.pipelines();
         let after = reconciled.comes_back(resync(started.elapsed(), pipelines));
         context.metrics.next(uid, after);
         after.map_or_else(Action::await_change, Action::requeue)

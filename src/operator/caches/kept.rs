@@ -59,7 +59,7 @@ impl<K> Default for Kept<K> {
 
 impl<K> Kept<K> {
     /// How many there are.
-    pub(in crate::operator) fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.read().len()
     }
 

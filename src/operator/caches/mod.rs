@@ -34,6 +34,24 @@ pub(super) struct Caches {
     pub(super) pods: Arc<PodIndex>,
 }
 
+/// The Deployments of all scopes, cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Everywhere(Arc<[Arc<Kept<Deployment>>]>);
+
+impl Everywhere {
+    pub(super) fn of<'a>(scopes: impl IntoIterator<Item = &'a Caches>) -> Self {
+        let deployments = scopes
+            .into_iter()
+            .map(|caches| Arc::clone(&caches.deployments));
+        Self(deployments.collect())
+    }
+
+    /// How many pipelines there are: each has one Deployment.
+    pub(super) fn pipelines(&self) -> usize {
+        self.0.iter().map(|deployments| deployments.len()).sum()
+    }
+}
+
 /// The objects that changed so that their pipeline has to be looked at; what drives the caches.
 pub(super) struct Changes {
     pub(super) accounts: Triggers<ServiceAccount>,

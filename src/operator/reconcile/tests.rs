@@ -105,10 +105,12 @@ fn context_in(registry: &Registry, server: &Server, objects: &[Value]) -> Arc<Co
         per_second: 1.0,
         at_once: 1.0,
     };
+    let caches = holding(objects);
     Arc::new(Context {
         recorder: Recorder::new(client.clone(), reporter),
         client,
-        caches: holding(objects),
+        everywhere: Everywhere::of([&caches]),
+        caches,
         settled: Settled::default(),
         told: Told::default(),
         limits: Limits::default(),
@@ -145,6 +147,28 @@ fn looks_for_nothing_yield_to_what_changed_where_there_are_many_or_they_take_lon
             "{took} ms, {pipelines}"
         );
     }
+}
+
+#[tokio::test]
+async fn with_watch_namespaces_the_pipelines_of_all_of_them_count() {
+    let server = Server::default();
+    let scope = |namespace: &str| {
+        let deployments = (0..500).map(|number| {
+            json!({
+                "apiVersion": "apps/v1", "kind": "Deployment",
+                "metadata": {"name": format!("p{number}-worker"), "namespace": namespace},
+                "spec": {"selector": {}, "template": {}},
+            })
+        });
+        holding(&deployments.collect::<Vec<_>>())
+    };
+    let mut context = context_with(&server, &[]);
+    let shop = scope("shop");
+    let own = Arc::get_mut(&mut context).unwrap();
+    own.everywhere = Everywhere::of([&shop, &scope("other")]);
+    own.caches = shop;
+    let done = reconcile(guarded(&pipeline("")), context).await.unwrap();
+    assert_eq!(done, Action::requeue(RESYNC_EACH * 1000));
 }
 
 #[tokio::test]
