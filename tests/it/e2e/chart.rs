@@ -89,6 +89,9 @@ fn with_cert_manager_the_operator_has_no_right_to_a_secret() {
     let theirs = template(&["--set", enabled, "--set", &theirs]);
     let certificates: Vec<_> = of_kind(&theirs, "Certificate").collect();
     assert_eq!(certificates.len(), 1);
+    // What the runbook of CioCertificateExpiring selects by.
+    let labels = &certificates[0]["spec"]["secretTemplate"]["labels"];
+    assert_eq!(labels["app.kubernetes.io/component"], "adapter");
     assert_eq!(certificates[0]["spec"]["issuerRef"]["name"], "company");
     for objects in [&ours, &theirs] {
         assert_eq!(of_kind(objects, "Secret").count(), 0);
@@ -124,8 +127,36 @@ fn a_value_that_the_chart_does_not_know_is_refused() {
         "operator.resource.limits=1",
         "metricsApi.mode=magic",
         "metricsApi.certificate.certManager.issuer=company",
+        "metricsApi.certificate.certManager.issuerRef.kind=ClusterIssuer",
+        "watchNamespaces={shop,shop}",
     ] {
         let output = try_run("helm", &["template", CHART, "--set", value], None);
         assert!(!output.status.success(), "{value} was accepted");
     }
+}
+
+#[test]
+#[ignore = "needs helm: make test-e2e"]
+fn the_pod_of_helm_test_runs_where_the_operator_may() {
+    let base = [
+        "template",
+        "cio",
+        CHART,
+        "--show-only",
+        "templates/tests/doctor.yaml",
+    ];
+    let values = [
+        "--set",
+        "operator.nodeSelector.pool=system",
+        "--set",
+        "operator.tolerations[0].key=system",
+    ];
+    let text = run("helm", &[&base[..], &values].concat());
+    let documents = text.split("\n---\n");
+    let pod = documents
+        .map(|document| serde_saphyr::from_str::<Value>(document).expect("YAML"))
+        .find(|object| object["kind"] == "Pod");
+    let spec = &pod.expect("a pod")["spec"];
+    assert_eq!(spec["nodeSelector"]["pool"], "system");
+    assert_eq!(spec["tolerations"][0]["key"], "system");
 }

@@ -65,6 +65,23 @@ fn the_rules_are_the_tested_ones_with_the_address_of_the_runbooks() {
 
 #[test]
 #[ignore = "needs helm: make test-e2e"]
+fn without_the_address_of_the_runbooks_an_alert_has_no_link() {
+    for more in [
+        &[][..],
+        &["--set", "monitoring.rules.runbooks=docs/runbooks"],
+    ] {
+        let objects = template(&[&["--set", "monitoring.rules.enabled=true"], more].concat());
+        let rule = objects
+            .iter()
+            .find(|object| object["kind"] == "PrometheusRule");
+        let text = rule.expect("a PrometheusRule").to_string();
+        assert!(text.contains("CioNoLeader"), "{text}");
+        assert!(!text.contains("runbook"), "{more:?}: {text}");
+    }
+}
+
+#[test]
+#[ignore = "needs helm: make test-e2e"]
 fn nobody_misses_an_adapter_that_is_not_wanted() {
     let names = |more: &[&str]| -> Vec<String> {
         let objects = template(&[&EVERYTHING, more].concat());
