@@ -9,6 +9,7 @@ use kube::api::ListParams;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::{Config, Controller};
 use kube::runtime::events::{Recorder, Reporter};
+use kube::runtime::reflector::store::Writer;
 use kube::runtime::{PredicateConfig, WatchStreamExt, predicates, reflector, watcher};
 use kube::{Api, Client, Resource};
 use tokio::time::Instant;
@@ -24,6 +25,7 @@ use super::reconcile::{Context, on_error, reconcile};
 use super::run::{OperatorError, Options};
 use super::scope::{Scope, scopes};
 use super::settled::Settled;
+use super::standing;
 use super::told::Told;
 use super::turns::Turns;
 use super::validate::Settings;
@@ -66,6 +68,9 @@ pub(super) async fn run(
         .iter()
         .map(|scope| caches::open(scope, &metrics))
         .collect();
+    let stores: Stores = scopes.iter().map(|_| reflector::store().1).collect();
+    let told = stores.iter().map(Writer::as_reader).collect();
+    standing::register(&options.registry, told, leadership.clone())?;
     let shared = Shared {
         client: leadership.fence(&client),
         settings: options.settings,
@@ -75,8 +80,8 @@ pub(super) async fn run(
         leadership,
     };
     let mut controllers = Vec::new();
-    for (scope, opened) in scopes.iter().zip(opened) {
-        controllers.push(control(scope, &shared, opened, stop.clone())?);
+    for ((scope, opened), writer) in scopes.iter().zip(opened).zip(stores) {
+        controllers.push(control(scope, &shared, opened, writer, stop.clone())?);
     }
     on_started();
     futures::future::join_all(controllers).await;
@@ -106,6 +111,9 @@ async fn may_list(scopes: &[Scope], watched: &Watched) -> Result<(), OperatorErr
     Ok(())
 }
 
+/// Where each scope's pipelines are kept.
+type Stores = Vec<Writer<DeserializeGuard<CioPipeline>>>;
+
 /// What the controllers of all scopes have in common.
 struct Shared {
     client: Client,
@@ -121,12 +129,13 @@ fn control<'a>(
     scope: &'a Scope,
     shared: &Shared,
     (caches, changes): (Caches, Changes),
+    pipelines: Writer<DeserializeGuard<CioPipeline>>,
     stop: CancellationToken,
 ) -> Result<impl Future<Output = ()> + 'a, OperatorError> {
     let pods = Arc::clone(&caches.pods);
     let interrupted = shared.metrics.watch("pods");
     let context = Arc::new(context(shared, caches)?);
-    let (reader, writer) = reflector::store();
+    let reader = pipelines.as_reader();
     let lost = shared.metrics.watch("ciopipelines");
     // A status that we wrote ourselves is no reason to look again.
     let specs = watcher(
@@ -136,7 +145,7 @@ fn control<'a>(
     .default_backoff()
     .inspect_err(move |error| lost.interrupted(error))
     .modify(|pipeline| pipeline.meta_mut().managed_fields = None)
-    .reflect(writer)
+    .reflect(pipelines)
     .applied_objects()
     .predicate_filter(predicates::generation, PredicateConfig::default());
     let controller = Controller::for_stream(specs, reader)

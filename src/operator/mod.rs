@@ -23,6 +23,7 @@ mod reconcile;
 mod run;
 mod scope;
 mod settled;
+mod standing;
 mod status;
 #[cfg(test)]
 mod test_support;
@@ -34,6 +35,7 @@ mod validate;
 pub use certificate::{CertificateMetrics, Serving};
 pub use lease::{Election, LeaseMetrics, Loss, STUCK};
 pub use run::{OperatorError, Options, run};
+pub use standing::{PipelineMetrics, Standing};
 pub use validate::{Refusal, Settings, Validated, validate};
 
 /// The field manager of everything the operator applies.

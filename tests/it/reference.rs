@@ -9,7 +9,7 @@ use cio_operator::adapter::metrics::AdapterMetrics;
 use cio_operator::cli::Cli;
 use cio_operator::delivery::metrics::DeliveryMetrics;
 use cio_operator::operator::metrics::Metrics as OperatorMetrics;
-use cio_operator::operator::{CertificateMetrics, LeaseMetrics};
+use cio_operator::operator::{CertificateMetrics, LeaseMetrics, PipelineMetrics, Standing};
 use cio_operator::runtime::cluster::RequestMetrics;
 use cio_operator::runtime::traces::TraceCounters;
 use cio_operator::worker::metrics::WorkerMetrics;
@@ -53,6 +53,7 @@ async fn the_metrics_reference_is_what_the_parts_serve() {
                 OperatorMetrics::new(registry).unwrap();
                 LeaseMetrics::new(registry).unwrap();
                 CertificateMetrics::new(registry).unwrap();
+                PipelineMetrics::register(registry, || vec![one_pipeline()]).unwrap();
                 RequestMetrics::new(registry).unwrap();
             }),
         ),
@@ -88,6 +89,15 @@ async fn the_metrics_reference_is_what_the_parts_serve() {
         }
     }
     check("docs/metrics.md", &page);
+}
+
+fn one_pipeline() -> Standing {
+    Standing {
+        namespace: "shop".to_owned(),
+        pipeline: "events".to_owned(),
+        ready: true,
+        stalled: false,
+    }
 }
 
 /// What a real sidecar of a real queue serves.

@@ -37,6 +37,12 @@ impl Leadership {
         Self(watch::channel(Held::Always).1)
     }
 
+    /// Of a process that stands by.
+    #[cfg(test)]
+    pub(in crate::operator) fn never() -> Self {
+        Self(watch::channel(Held::No).1)
+    }
+
     /// Whether the lease is held at this moment: also a process that was stopped for a while, and
     /// goes on without knowing, is told no.
     pub(in crate::operator) fn holds(&self) -> bool {
