@@ -10,6 +10,7 @@ use super::scene::{Scene, array, data, number};
 use super::{MAJORS, PEERS};
 use crate::support::eventually;
 use crate::worker::bench::{self, QUEUE};
+use crate::worker::receiver::refuse;
 
 /// Far less than any poll of a worker that nobody wakes.
 const SOON_MS: u64 = 50;
@@ -109,7 +110,7 @@ async fn bullmqs_counts_and_lists_hold_our_jobs_in_every_state() {
         scene
             .receiver
             .answer(|_, body| match body["name"].as_str() {
-                Some("failed") => (400, "no".to_owned()),
+                Some("failed") => refuse("no"),
                 Some("delayed") => (404, "no".to_owned()),
                 _ => (200, String::new()),
             });

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::PEERS;
 use super::scene::{Scene, array, data, number};
 use crate::support::eventually;
+use crate::worker::receiver::refuse;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_we_complete_is_completed_for_whoever_added_it() {
@@ -78,7 +79,7 @@ async fn queue_events_survive_whatever_becomes_of_a_job() {
             let name = body["name"].as_str().unwrap_or_default();
             let broken = "{\"a\": \"\u{1}\n}, not JSON";
             match name {
-                "refused" => (400, broken.to_owned()),
+                "refused" => refuse(broken),
                 "failing" => (404, broken.to_owned()),
                 // An object is an answer of Customer.io's, whatever is in it; anything else is not.
                 "odd" => (200, r#"{"a": "} {\u0001", "b": [null]}"#.to_owned()),

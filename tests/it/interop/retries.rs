@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::PEERS;
 use super::scene::{Scene, array, number};
 use crate::support::eventually;
+use crate::worker::receiver::refuse;
 
 /// A failure that uses an attempt at once.
 fn fails() -> (u16, String) {
@@ -177,7 +178,7 @@ async fn stack_traces_are_limited_as_the_job_says() {
 async fn a_job_that_is_refused_for_good_uses_no_other_attempt() {
     for package in PEERS {
         let mut scene = Scene::new(package).await;
-        scene.receiver.answer(|_, _| (400, "no".to_owned()));
+        scene.receiver.answer(|_, _| refuse("no"));
         let options = json!({"attempts": 5, "backoff": {"type": "fixed", "delay": 10}});
         let refused = scene.add("a", options.clone()).await;
         let unknown = scene

@@ -8,6 +8,7 @@ use super::PEERS;
 use super::scene::{Scene, array, data};
 use crate::support::eventually;
 use crate::worker::bench::QUEUE;
+use crate::worker::receiver::refuse;
 
 /// A parent in a queue of BullMQ's with a child in ours; the parent's id.
 async fn flow(scene: &mut Scene, options: Value) -> String {
@@ -60,7 +61,7 @@ async fn a_parent_goes_on_when_we_have_delivered_its_child() {
 async fn a_parent_fails_or_goes_on_as_its_child_says_that_failed_with_us() {
     for package in PEERS {
         let mut scene = Scene::new(package).await;
-        scene.receiver.answer(|_, _| (400, "no".to_owned()));
+        scene.receiver.answer(|_, _| refuse("no"));
         start_parents(&mut scene).await;
         let worker = scene.work().await;
         for (option, set) in [
@@ -135,7 +136,7 @@ async fn a_scheduler_s_next_job_is_there_while_we_are_at_one() {
 async fn a_scheduler_s_job_that_fails_with_us_does_not_end_it() {
     for package in PEERS {
         let mut scene = Scene::new(package).await;
-        scene.receiver.answer(|_, _| (400, "no".to_owned()));
+        scene.receiver.answer(|_, _| refuse("no"));
         let worker = scene.work().await;
         schedule(&mut scene, 200).await;
         scene.until_requests(3).await;

@@ -184,9 +184,9 @@ async fn an_address_where_nobody_knows_the_calls_fails_no_backlog() {
 async fn too_many_requests_and_one_outage_use_no_attempt_where_others_succeed() {
     let server = RedisServer::start();
     let mut bad = [429, 429, 429, 503].into_iter();
-    let receiver = Receiver::answering(move |path, _| match path.contains("unlucky") {
-        true => (bad.next().unwrap_or(200), String::new()),
-        false => accept(),
+    let receiver = Receiver::answering(move |path, _| {
+        let status = path.contains("unlucky").then(|| bad.next()).flatten();
+        status.map_or_else(accept, |status| (status, String::new()))
     })
     .await;
     let queue = queue(&server).await;

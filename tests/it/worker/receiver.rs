@@ -127,6 +127,12 @@ pub(crate) fn accept() -> Answer {
     (200, "{}\n".to_owned())
 }
 
+/// What Customer.io answers to what it will never take.
+pub(crate) fn refuse(sentence: &str) -> Answer {
+    let body = serde_json::json!({"meta": {"error": sentence}});
+    (400, body.to_string())
+}
+
 async fn receive(
     State(receiver): State<Receiver>,
     method: Method,
