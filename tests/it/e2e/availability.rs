@@ -10,9 +10,8 @@ use cio_operator::runtime::clock::Clock;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::support::{self, Ends, SOON, Stage, kill_container, manifest, run, wait_for};
+use super::support::{self, Ends, SOON, SYSTEM, Stage, kill_container, manifest, system, wait_for};
 
-const SYSTEM: &str = "cio-system";
 const OPERATOR: &str = "cio-cio-operator-operator";
 const LOAD: &str = "  workspace: {endpoint: 'http://simulator', rateLimit: {requestsPerSecond: 40}}
   delivery: {mode: Single}
@@ -30,7 +29,7 @@ fn a_killed_leader_is_followed_within_20_seconds_and_nothing_flaps() {
     stage.produce(1200);
     let before = picture(&stage);
     let first = leads(|_| true);
-    kill_container(&system("pod", &first.pod).expect("the leader's pod"));
+    kill_container(&found("pod", &first.pod).expect("the leader's pod"));
     let killed = Clock::system().now();
     // What only a leader does: objects for another pipeline.
     let another = manifest(LOAD).replace("name: events", "name: second");
@@ -74,11 +73,11 @@ fn a_leader_that_is_asked_to_end_hands_over_at_once() {
     support::installed();
     let _alone = support::operator_alone();
     let rolled = ["rollout", "status", "deployment", OPERATOR, "--timeout=2m"];
-    run("kubectl", &[&["-n", SYSTEM][..], &rolled[..]].concat());
+    system(&rolled);
     // Installed is not led yet: the first lease is taken once an operator has read the cluster.
     let first = leads(|_| true);
     let ended = Clock::system().now();
-    run("kubectl", &["-n", SYSTEM, "delete", "pod", &first.pod]);
+    system(&["delete", "pod", &first.pod]);
     let second = leads(|now| now.pod != first.pod);
     assert_eq!(second.transitions, first.transitions + 1);
     let writes = writes_since(ended);
@@ -116,7 +115,6 @@ fn adapters_that_end_one_after_the_other_fail_no_question() {
     });
     let _alone = support::adapter_alone();
     let deployment = "deployment/cio-cio-operator-adapter";
-    let system = |arguments: &[&str]| run("kubectl", &[&["-n", SYSTEM], arguments].concat());
     system(&["rollout", "status", deployment, "--timeout=2m"]);
     let done = AtomicBool::new(false);
     let asked = scope(|scope| {
@@ -167,7 +165,7 @@ fn leads(is: impl Fn(&Leader) -> bool) -> Leader {
 
 /// `None` while nobody leads: no lease yet, or one that was given back.
 fn leader() -> Option<Leader> {
-    let spec = &system("lease", OPERATOR)?["spec"];
+    let spec = &found("lease", OPERATOR)?["spec"];
     let identity = spec["holderIdentity"].as_str()?;
     let (pod, _) = identity.rsplit_once('_')?;
     Some(Leader {
@@ -177,9 +175,9 @@ fn leader() -> Option<Leader> {
     })
 }
 
-fn system(kind: &str, name: &str) -> Option<Value> {
+fn found(kind: &str, name: &str) -> Option<Value> {
     let get = ["get", kind, name, "--ignore-not-found", "-o", "json"];
-    let text = run("kubectl", &[&["-n", SYSTEM][..], &get[..]].concat());
+    let text = system(&get);
     (!text.is_empty()).then(|| serde_json::from_str(&text).expect("JSON"))
 }
 

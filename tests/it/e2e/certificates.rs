@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::support::{Ends, SOON, Stage, adapter_alone, run, try_run};
+use super::support::{Ends, SOON, Stage, adapter_alone, system, try_run};
 
-const SYSTEM: &str = "cio-system";
 const SECRET: &str = "cio-cio-operator-adapter-serving";
 /// 30 s for API servers, two looks of the operator, a kubelet's and an adapter's time to read it.
 const CHANGE: Duration = Duration::from_mins(4);
@@ -29,7 +28,6 @@ fn a_renewed_and_a_lost_certificate_fail_no_question_of_the_hpa() {
     let asked = scope(|scope| {
         let asker = scope.spawn(|| stage.ask_until(&done));
         let ends = Ends(&done);
-        let system = |arguments: &[&str]| run("kubectl", &[&["-n", SYSTEM], arguments].concat());
         system(&["annotate", "secret", SECRET, "cio.dev/rotate=now"]);
         wait_served(&stage, &before.1);
         let renewed = certificate();
@@ -71,10 +69,7 @@ fn scaling_active(stage: &Stage) -> (String, String) {
 /// The fingerprint of the certificate in the Secret; empty where there is none.
 fn certificate() -> String {
     let path = r"jsonpath={.data.tls\.crt}";
-    let encoded = run(
-        "kubectl",
-        &["-n", SYSTEM, "get", "secret", SECRET, "-o", path],
-    );
+    let encoded = system(&["get", "secret", SECRET, "-o", path]);
     let decoded = try_run("base64", &["-d"], Some(&encoded));
     fingerprint(&String::from_utf8_lossy(&decoded.stdout))
 }
@@ -95,10 +90,7 @@ fn wait_served(stage: &Stage, before: &str) {
 
 fn adapters() -> Vec<String> {
     let selector = "app.kubernetes.io/component=adapter";
-    let text = run(
-        "kubectl",
-        &["-n", SYSTEM, "get", "pods", "-l", selector, "-o", "json"],
-    );
+    let text = system(&["get", "pods", "-l", selector, "-o", "json"]);
     let list: Value = serde_json::from_str(&text).expect("JSON");
     let pods = list["items"].as_array().expect("items");
     assert_eq!(pods.len(), 2, "{text}");

@@ -62,14 +62,7 @@ fn suspended_nothing_is_delivered_and_resumed_it_goes_on() {
     let stage = Stage::new("suspend", &[]);
     stage.pipeline(SPEC);
     stage.wait_ready();
-    stage.kubectl(&[
-        "patch",
-        "ciopipeline",
-        "events",
-        "--type=merge",
-        "-p",
-        r#"{"spec":{"suspend":true}}"#,
-    ]);
+    stage.patch(r#"{"spec":{"suspend":true}}"#);
     stage.wait("no pods and no HPA", SOON, || {
         stage.replicas() == 0
             && stage.pods().is_empty()
@@ -84,14 +77,7 @@ fn suspended_nothing_is_delivered_and_resumed_it_goes_on() {
     assert_eq!((status.as_str(), reason.as_str()), ("Unknown", "Suspended"));
     let depth = &stage.get("ciopipeline", "events")["status"]["queueDepth"];
     assert!(depth.is_null(), "unknown is not {depth}");
-    stage.kubectl(&[
-        "patch",
-        "ciopipeline",
-        "events",
-        "--type=merge",
-        "-p",
-        r#"{"spec":{"suspend":false}}"#,
-    ]);
+    stage.patch(r#"{"spec":{"suspend":false}}"#);
     stage.wait("everything is delivered", SOON, || {
         stage.finished("completed") == 50
     });

@@ -3,7 +3,7 @@
 use std::thread::sleep;
 use std::time::Duration;
 
-use super::support::{SOON, Stage, kill_container, operator_alone, run};
+use super::support::{SOON, Stage, kill_container, operator_alone, system};
 
 #[test]
 #[ignore = "needs a cluster: make test-e2e"]
@@ -126,26 +126,8 @@ fn an_operator_restart_moves_nothing() {
     };
     stage.wait("3 pods", SOON, || stage.pods().len() == 3);
     let before = picture();
-    run(
-        "kubectl",
-        &[
-            "--namespace",
-            "cio-system",
-            "rollout",
-            "restart",
-            "deployment/cio-cio-operator-operator",
-        ],
-    );
-    run(
-        "kubectl",
-        &[
-            "--namespace",
-            "cio-system",
-            "rollout",
-            "status",
-            "deployment/cio-cio-operator-operator",
-        ],
-    );
+    system(&["rollout", "restart", "deployment/cio-cio-operator-operator"]);
+    system(&["rollout", "status", "deployment/cio-cio-operator-operator"]);
     // Time for a reconcile of everything.
     sleep(Duration::from_secs(15));
     assert_eq!(picture(), before);

@@ -41,14 +41,7 @@ fn a_pipeline_that_holds_adds_no_pods_while_the_limit_is_used_up_and_one_that_sc
     assert_eq!(stage.condition("Ready").0, "True");
 
     let scale = r#"{"spec":{"autoscaling":{"whenSaturated":"Scale"}}}"#;
-    stage.kubectl(&[
-        "patch",
-        "ciopipeline",
-        "events",
-        "--type=merge",
-        "-p",
-        scale,
-    ]);
+    stage.patch(scale);
     stage.wait("more pods than 2", Duration::from_mins(3), || {
         stage.replicas() > 2
     });

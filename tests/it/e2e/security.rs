@@ -2,9 +2,7 @@
 
 use serde_json::Value;
 
-use super::support::{Stage, run, try_run};
-
-const SYSTEM: &str = "cio-system";
+use super::support::{SYSTEM, Stage, run, try_run};
 
 /// What an account may do in a namespace, in `kubectl`'s words, without what everybody may.
 fn rights(account: &str, namespace: &str) -> Vec<String> {

@@ -45,14 +45,7 @@ fn tools_wait_for_a_pipeline_and_a_quiet_one_is_not_written() {
 
     // A rollout is under way until every pod is new.
     let annotate = r#"{"spec":{"worker":{"template":{"annotations":{"example.com/roll":"1"}}}}}"#;
-    stage.kubectl(&[
-        "patch",
-        "ciopipeline",
-        "events",
-        "--type=merge",
-        "-p",
-        annotate,
-    ]);
+    stage.patch(annotate);
     stage.wait("the rollout is seen", SOON, || {
         let ready = stage.condition("Ready");
         (stage.condition("Reconciling").0 == "True") && ready.1 == "RollingOut"

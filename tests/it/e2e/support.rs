@@ -12,6 +12,9 @@ use serde_json::Value;
 /// How long anything may take that is not about the HPA's windows.
 pub(super) const SOON: Duration = Duration::from_mins(4);
 
+/// Where operator and adapter are.
+pub(super) const SYSTEM: &str = "cio-system";
+
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// Runs a program in the project's folder; panics with its words when it fails.
@@ -20,6 +23,11 @@ pub(super) fn run(program: &str, arguments: &[&str]) -> String {
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{program} {arguments:?}: {error}");
     String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Runs kubectl in the namespace of operator and adapter.
+pub(super) fn system(arguments: &[&str]) -> String {
+    run("kubectl", &[&["--namespace", SYSTEM], arguments].concat())
 }
 
 /// Runs a program that may fail, with `input` on its standard input.
@@ -196,6 +204,11 @@ impl Stage {
             "kubectl",
             &[&["--namespace", &self.namespace], arguments].concat(),
         )
+    }
+
+    /// Changes the pipeline.
+    pub(super) fn patch(&self, patch: &str) {
+        self.kubectl(&["patch", "ciop", "events", "--type=merge", "-p", patch]);
     }
 
     pub(super) fn try_kubectl(&self, arguments: &[&str], input: Option<&str>) -> Output {

@@ -3,9 +3,8 @@
 use std::thread::sleep;
 use std::time::Duration;
 
-use super::super::support::{SOON, Stage, run, try_run};
+use super::super::support::{SOON, SYSTEM, Stage, system, try_run};
 
-const SYSTEM: &str = "cio-system";
 const DEPLOYMENT: &str = "deployment/cio-cio-operator-adapter";
 
 #[test]
@@ -69,19 +68,6 @@ impl Drop for Back {
 
 fn scale(replicas: u32) {
     let replicas = format!("--replicas={replicas}");
-    run(
-        "kubectl",
-        &["-n", SYSTEM, "scale", DEPLOYMENT, &replicas, "--timeout=2m"],
-    );
-    run(
-        "kubectl",
-        &[
-            "-n",
-            SYSTEM,
-            "rollout",
-            "status",
-            DEPLOYMENT,
-            "--timeout=2m",
-        ],
-    );
+    system(&["scale", DEPLOYMENT, &replicas, "--timeout=2m"]);
+    system(&["rollout", "status", DEPLOYMENT, "--timeout=2m"]);
 }

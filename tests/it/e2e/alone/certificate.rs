@@ -6,9 +6,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::super::faults::certificate::{put_expired, stored};
-use super::super::support::{SOON, Stage, run, try_run};
+use super::super::support::{SOON, SYSTEM, Stage, run, system, try_run};
 
-const SYSTEM: &str = "cio-system";
 const OPERATOR: &str = "deployment/cio-cio-operator-operator";
 const ADAPTER: &str = "deployment/cio-cio-operator-adapter";
 /// The operator's Lease, a new certificate, and two minutes for the kubelets to bring it.
@@ -65,10 +64,6 @@ impl Drop for Back {
 fn scale_up() {
     system(&["scale", OPERATOR, "--replicas=2", "--timeout=2m"]);
     system(&["rollout", "status", OPERATOR, "--timeout=2m"]);
-}
-
-fn system(arguments: &[&str]) -> String {
-    run("kubectl", &[&["-n", SYSTEM], arguments].concat())
 }
 
 /// The HPA's own word: status and reason.

@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::super::support::{SOON, Stage, run, try_run, wait_for};
+use super::super::support::{SOON, SYSTEM, Stage, run, system, try_run, wait_for};
 
-const SYSTEM: &str = "cio-system";
 const JOBS: u64 = 1200;
 const LOAD: &str = "  workspace: {endpoint: 'http://simulator', rateLimit: {requestsPerSecond: 20}}
   delivery: {mode: Single}
@@ -73,7 +72,7 @@ fn goes_on(name: &str, disturb: impl FnOnce()) {
     assert_eq!(leader(), led, "the Lease goes from one to the other");
     // Whoever leads works: a change of the spec arrives.
     let patch = r#"{"spec":{"autoscaling":{"maxReplicas":3}}}"#;
-    stage.kubectl(&["patch", "ciop", "events", "--type=merge", "-p", patch]);
+    stage.patch(patch);
     stage.wait("the change is in the HPA", SOON, || {
         stage.get("hpa", "events-worker")["spec"]["maxReplicas"] == 3
     });
@@ -130,7 +129,7 @@ fn restarts_of(pod: &Value) -> u64 {
 
 /// Of all operators and adapters together.
 fn restarts() -> u64 {
-    let text = run("kubectl", &["-n", SYSTEM, "get", "pods", "-o", "json"]);
+    let text = system(&["get", "pods", "-o", "json"]);
     let list: Value = serde_json::from_str(&text).expect("JSON");
     list["items"]
         .as_array()
@@ -143,10 +142,7 @@ fn restarts() -> u64 {
 fn leader() -> String {
     let holder = "jsonpath={.spec.holderIdentity}";
     let lease = "cio-cio-operator-operator";
-    run(
-        "kubectl",
-        &["-n", SYSTEM, "get", "lease", lease, "-o", holder],
-    )
+    system(&["get", "lease", lease, "-o", holder])
 }
 
 fn show_system() -> String {
@@ -162,6 +158,6 @@ fn show_system() -> String {
         "--prefix",
     ];
     let logs = try_run("kubectl", &logs, None);
-    let pods = run("kubectl", &["-n", SYSTEM, "get", "pods", "-o", "wide"]);
+    let pods = system(&["get", "pods", "-o", "wide"]);
     pods + &String::from_utf8_lossy(&logs.stdout)
 }

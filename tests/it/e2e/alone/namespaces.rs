@@ -1,6 +1,6 @@
 //! A chart that may look at one namespace alone: pipelines there work, others are left alone.
 
-use super::super::support::{CHART, SOON, Stage, install, run, try_install, try_run};
+use super::super::support::{CHART, SOON, Stage, install, run, system, try_install, try_run};
 
 const SPEC: &str = "  workspace: {endpoint: 'http://simulator', rateLimit: {requestsPerSecond: 1}}
   delivery: {mode: Single}
@@ -57,21 +57,11 @@ fn with_watch_namespaces_pipelines_work_there_and_nowhere_else() {
     run("kubectl", &["delete", "namespace", &gone.namespace]);
     for part in ["operator", "adapter"] {
         let deployment = format!("deployment/cio-cio-operator-{part}");
-        let restart = ["-n", "cio-system", "rollout", "restart", &deployment];
-        run("kubectl", &restart);
-        let status = ["-n", "cio-system", "rollout", "status", &deployment];
-        run("kubectl", &[&status[..], &["--timeout=120s"]].concat());
+        system(&["rollout", "restart", &deployment]);
+        system(&["rollout", "status", &deployment, "--timeout=2m"]);
     }
     let patch = r#"{"spec":{"autoscaling":{"minReplicas":2,"maxReplicas":2}}}"#;
-    let events = [
-        "patch",
-        "ciopipeline",
-        "events",
-        "--type=merge",
-        "-p",
-        patch,
-    ];
-    watched.kubectl(&events);
+    watched.patch(patch);
     watched.wait("who started anew scales the other", SOON, || {
         watched.pods().len() == 2 && watched.shares().len() == 2
     });

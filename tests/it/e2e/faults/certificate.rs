@@ -7,9 +7,8 @@ use std::time::Duration;
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use serde_json::json;
 
-use super::super::support::{Ends, SOON, Stage, adapter_alone, run, try_run};
+use super::super::support::{Ends, SOON, Stage, adapter_alone, system, try_run};
 
-const SYSTEM: &str = "cio-system";
 const SECRET: &str = "cio-cio-operator-adapter-serving";
 
 #[test]
@@ -46,10 +45,7 @@ fn an_expired_certificate_is_replaced_at_once_and_fails_no_question() {
 pub(in crate::e2e) fn put_expired() -> String {
     let (certificate, key) = expired();
     let patch = json!({"stringData": {"tls.crt": certificate, "tls.key": key}}).to_string();
-    run(
-        "kubectl",
-        &["-n", SYSTEM, "patch", "secret", SECRET, "-p", &patch],
-    );
+    system(&["patch", "secret", SECRET, "-p", &patch]);
     certificate
 }
 
@@ -66,10 +62,7 @@ fn expired() -> (String, String) {
 /// The adapter's certificate in its Secret.
 pub(in crate::e2e) fn stored() -> String {
     let path = r"jsonpath={.data.tls\.crt}";
-    let encoded = run(
-        "kubectl",
-        &["-n", SYSTEM, "get", "secret", SECRET, "-o", path],
-    );
+    let encoded = system(&["get", "secret", SECRET, "-o", path]);
     let decoded = try_run("base64", &["-d"], Some(&encoded));
     String::from_utf8_lossy(&decoded.stdout).into_owned()
 }
