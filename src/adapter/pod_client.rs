@@ -72,9 +72,12 @@ impl PodClient {
                     let Some(sidecar) = left.next() else {
                         return Ok(first.reading);
                     };
+                    let was_silent = self.silent.is_silent(sidecar, Instant::now());
                     let second = timeout(LIMIT_PATIENCE, ask(sidecar)).await;
-                    // One that is only slow is not silent.
-                    self.silent.answered(sidecar);
+                    if second.is_err() && !was_silent {
+                        // One that is only slow is not silent.
+                        self.silent.answered(sidecar);
+                    }
                     return Ok(with_a_limit(first, second.ok().and_then(Result::ok)));
                 }
                 Ok(answer) => return Ok(answer.reading),

@@ -20,14 +20,14 @@ pub(super) struct Silent(Mutex<HashMap<SocketAddr, Instant>>);
 impl Silent {
     /// `sidecars` in their order, but those that were silent lately at the end.
     pub(super) fn come_last(&self, sidecars: &[SocketAddr], now: Instant) -> Vec<SocketAddr> {
-        let asked = self.lock();
         let mut sidecars = sidecars.to_vec();
-        sidecars.sort_by_key(|sidecar| {
-            asked
-                .get(sidecar)
-                .is_some_and(|asked| now.duration_since(*asked) < FOR)
-        });
+        sidecars.sort_by_cached_key(|sidecar| self.is_silent(*sidecar, now));
         sidecars
+    }
+
+    pub(super) fn is_silent(&self, sidecar: SocketAddr, now: Instant) -> bool {
+        let asked = self.lock().get(&sidecar).copied();
+        asked.is_some_and(|asked| now.duration_since(asked) < FOR)
     }
 
     /// It is asked, and silent as long as it has not answered.

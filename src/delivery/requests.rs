@@ -213,8 +213,8 @@ impl Requests {
                 }
                 Verdict::Fail(reason) => {
                     let failure = self.failure(part, sent_at);
-                    self.breaker.unexpected(&failure, &reason);
-                    return self.unexpected(part, reason);
+                    let judgement = self.breaker.unexpected(&failure, &reason);
+                    return self.sentence(judgement, reason, None);
                 }
                 Verdict::Retry {
                     after,
@@ -249,16 +249,6 @@ impl Requests {
         }
     }
 
-    /// What becomes of operations to which somebody answered what nobody expects. It costs an attempt
-    /// of one that was sent alone; a probe says of nothing but the circuit.
-    fn unexpected(&self, part: &Part, reason: Reason) -> Settled {
-        match part.operations.len() {
-            _ if part.probe => self.aside(None),
-            0 | 1 => Settled::All(Outcome::Failed(reason)),
-            _ => Settled::Split,
-        }
-    }
-
     fn aside(&self, asked: Option<Duration>) -> Settled {
         Settled::All(Outcome::Held(self.breaker.aside(asked)))
     }
@@ -277,7 +267,12 @@ impl Requests {
     }
 
     fn judge(&self, failure: &Failure, reason: Reason, asked: Option<Duration>) -> Settled {
-        match self.breaker.failed(failure, &reason, asked) {
+        let judgement = self.breaker.failed(failure, &reason, asked);
+        self.sentence(judgement, reason, asked)
+    }
+
+    fn sentence(&self, judgement: Judgement, reason: Reason, asked: Option<Duration>) -> Settled {
+        match judgement {
             Judgement::Blame => Settled::All(Outcome::Failed(reason)),
             Judgement::Split => Settled::SplitFailed,
             Judgement::PutAside => self.aside(asked),

@@ -1,7 +1,7 @@
 //! Asking a pipeline's workers whether Customer.io takes what they send.
 //!
 //! Each worker has a circuit of its own, and one without jobs neither opens nor closes it. So every
-//! worker is asked, and the newest word counts.
+//! worker is asked, and the newest word counts; where most cannot deliver, not one answer in between.
 
 use std::net::SocketAddr;
 
@@ -16,8 +16,13 @@ const MOST_ASKED: usize = 20;
 const OPEN: &str = "cio_delivery_circuit_open";
 /// Since when, in seconds since the epoch.
 const OPENED_AT: &str = "cio_delivery_circuit_opened_timestamp_seconds";
+/// When it last failed to deliver, likewise: older workers do not say.
+const FAILED_AT: &str = "cio_delivery_circuit_failed_timestamp_seconds";
 /// When Customer.io last answered the worker as it should, likewise; 0 before it has.
 const ANSWERED_AT: &str = "cio_delivery_answered_timestamp_seconds";
+
+/// Two probes of a worker are no further apart, in seconds.
+const PROBES: f64 = 60.0;
 
 /// What the workers of a pipeline say of Customer.io.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +53,7 @@ pub(super) enum Refused {
 /// What one worker says.
 #[derive(Debug, Clone, PartialEq)]
 struct Word {
-    /// Why and since when it takes no jobs.
+    /// Why it takes no jobs, and when that last showed.
     open: Option<(String, f64)>,
     answered_at: f64,
 }
@@ -72,25 +77,29 @@ pub(super) async fn read_delivery(client: &PodClient, workers: &[SocketAddr]) ->
 fn interpret(text: &str) -> Option<Word> {
     let sample = |name| text.lines().find_map(|line| value(line, name));
     let opened_at = sample(OPENED_AT)?;
+    let failed_at = sample(FAILED_AT).unwrap_or(opened_at);
     let class = text
         .lines()
         .find(|line| value(line, OPEN) == Some(1.0))
         .and_then(|line| line.split('"').nth(1));
     Some(Word {
-        open: class.map(|class| (class.to_owned(), opened_at)),
+        open: class.map(|class| (class.to_owned(), failed_at)),
         answered_at: sample(ANSWERED_AT)?,
     })
 }
 
-/// The newest word counts: what made one worker stop is over when another was answered since.
+/// The newest word counts: what made one worker stop is over when another was answered since. Of most
+/// of them it is not: their probes, up to 30 s apart, tell of now as well as that answer.
 fn judge(words: &[Word]) -> Delivery {
     let open = words.iter().filter_map(|word| word.open.as_ref());
     let newest = open.max_by(|a, b| a.1.total_cmp(&b.1));
     let answered_at = words.iter().map(|word| word.answered_at);
     let answered_at = answered_at.fold(0.0, f64::max);
+    let most = 2 * words.iter().filter(|word| word.open.is_some()).count() > words.len();
+    let grace = if most { PROBES } else { 0.0 };
     match newest {
         None if words.is_empty() => Delivery::NoAnswer,
-        Some((class, since)) if *since >= answered_at => match class.as_str() {
+        Some((class, failed_at)) if failed_at + grace >= answered_at => match class.as_str() {
             "unauthorized" => Delivery::Refused(Refused::Credentials),
             "redirected" => Delivery::Refused(Refused::Region),
             "unexpected" => Delivery::Unexpected,
@@ -104,7 +113,7 @@ fn judge(words: &[Word]) -> Delivery {
 mod tests {
     use super::*;
 
-    fn page_of(class: &str, opened_at: f64, answered_at: f64) -> String {
+    fn page_of(class: &str, failed_at: f64, answered_at: f64) -> String {
         let line = |known: &str| {
             let open = u8::from(known == class);
             format!("cio_delivery_circuit_open{{class=\"{known}\"}} {open}\n")
@@ -112,13 +121,18 @@ mod tests {
         let lines: String = ["redirected", "unauthorized", "unavailable", "unexpected"]
             .map(line)
             .concat();
-        format!("# TYPE x gauge\n{ANSWERED_AT} {answered_at}\n{lines}{OPENED_AT} {opened_at}\n")
+        // It opened long before.
+        let opened_at = failed_at / 2.0;
+        format!(
+            "# TYPE x gauge\n{ANSWERED_AT} {answered_at}\n{lines}{OPENED_AT} {opened_at}\n\
+             {FAILED_AT} {failed_at}\n"
+        )
     }
 
     fn judged(pages: &[(&str, f64, f64)]) -> Delivery {
         let words = pages
             .iter()
-            .map(|(class, opened, answered)| interpret(&page_of(class, *opened, *answered)));
+            .map(|(class, failed, answered)| interpret(&page_of(class, *failed, *answered)));
         judge(&words.collect::<Option<Vec<_>>>().unwrap())
     }
 
@@ -144,6 +158,24 @@ mod tests {
             // Put right, and one without jobs has not noticed.
             (
                 vec![("", 0.0, 12.0), ("unauthorized", 9.0, 8.0)],
+                Delivery::Unhindered,
+            ),
+            // Most cannot deliver, and one was answered in between: it is not over.
+            (
+                vec![
+                    ("unavailable", 100.0, 8.0),
+                    ("unavailable", 105.0, 8.0),
+                    ("", 0.0, 110.0),
+                ],
+                Delivery::Unavailable,
+            ),
+            // They have had no job since.
+            (
+                vec![
+                    ("unavailable", 100.0, 8.0),
+                    ("unavailable", 105.0, 8.0),
+                    ("", 0.0, 170.0),
+                ],
                 Delivery::Unhindered,
             ),
             // Down, after an answer to one that stopped later.

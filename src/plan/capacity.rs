@@ -332,7 +332,7 @@ fn workers(
 /// More pods than can help are harmless, fewer than the guide's are not.
 fn bounds(workers: Workers, shards: u64) -> Replicas {
     let each = |pods: u64| u32::try_from(pods.div_ceil(shards)).unwrap_or(u32::MAX);
-    // A queue without a limit takes many times what comes.
+    // What a queue takes is many times what comes: only a limit keeps many pods busy.
     let useful = match workers.bound {
         Bound::WorkspaceLimit => workers.useful,
         Bound::Queue => workers.peak,

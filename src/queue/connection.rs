@@ -36,17 +36,43 @@ pub struct Redis {
 struct Shared {
     source: RedisSource,
     manner: Manner,
-    current: StdMutex<Current>,
+    current: StdMutex<Current<Link>>,
     /// Held while one is opened: others wait for it.
     opening: Mutex<()>,
 }
 
 /// What all use now.
-#[derive(Default)]
-struct Current {
-    link: Option<Link>,
+struct Current<L> {
+    link: Option<L>,
     /// Which one it is: who has failed over an earlier one closes no later one.
     number: u64,
+}
+
+impl<L> Default for Current<L> {
+    fn default() -> Self {
+        Self {
+            link: None,
+            number: 0,
+        }
+    }
+}
+
+impl<L: Clone> Current<L> {
+    fn known(&self) -> Option<(L, u64)> {
+        Some((self.link.clone()?, self.number))
+    }
+
+    fn put(&mut self, link: L) -> (L, u64) {
+        self.number += 1;
+        self.link = Some(link.clone());
+        (link, self.number)
+    }
+
+    fn forget(&mut self, number: u64) {
+        if self.number == number {
+            self.link = None;
+        }
+    }
 }
 
 /// How it connects.
@@ -72,12 +98,6 @@ impl Default for Manner {
 enum Link {
     Single(MultiplexedConnection),
     Cluster(ClusterConnection),
-}
-
-impl Current {
-    fn known(&self) -> Option<(Link, u64)> {
-        Some((self.link.clone()?, self.number))
-    }
 }
 
 impl Redis {
@@ -149,7 +169,7 @@ impl Redis {
         if outcome.is_err()
             && let Some(number) = used
         {
-            self.forget(number);
+            self.current().forget(number);
         }
         outcome
     }
@@ -164,21 +184,11 @@ impl Redis {
         }
         let target = self.shared.source.target().await?;
         let link = open(&target, &self.shared.manner).await?;
-        let mut current = self.current();
-        current.number += 1;
-        current.link = Some(link.clone());
-        Ok((link, current.number))
-    }
-
-    fn forget(&self, number: u64) {
-        let mut current = self.current();
-        if current.number == number {
-            current.link = None;
-        }
+        Ok(self.current().put(link))
     }
 
     // A panic cannot leave it half changed.
-    fn current(&self) -> MutexGuard<'_, Current> {
+    fn current(&self) -> MutexGuard<'_, Current<Link>> {
         let current = self.shared.current.lock();
         current.unwrap_or_else(PoisonError::into_inner)
     }
@@ -235,6 +245,17 @@ async fn open_cluster(target: &Target, manner: &Manner) -> Result<ClusterConnect
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_failed_over_an_earlier_connection_closes_no_later_one() {
+        let mut current = Current::<&str>::default();
+        let (_, first) = current.put("first");
+        current.forget(first);
+        assert_eq!(current.known(), None);
+        let (_, second) = current.put("second");
+        current.forget(first);
+        assert_eq!(current.known(), Some(("second", second)));
+    }
 
     #[tokio::test]
     async fn a_server_that_is_not_there_is_an_error_value() {

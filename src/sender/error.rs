@@ -45,6 +45,12 @@ pub enum SendError {
         "line {0} is not what it was when it was checked: do not change the file while it is sent"
     )]
     ChangedMeanwhile(u64),
+    /// An earlier or a later program wrote the state.
+    #[error(
+        "another version of cio wrote {0}: go on with that one, or remove it and begin anew, which sends what is \
+         done a second time"
+    )]
+    OtherVersion(PathBuf),
     /// The state cannot be understood.
     #[error("{path} is no state of cio send: {message}")]
     State {

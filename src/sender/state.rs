@@ -16,6 +16,12 @@ use super::ranges::Ranges;
 const VERSION: u32 = 2;
 const BUFFER: usize = 64 * 1024;
 
+/// What every version's state begins with.
+#[derive(Deserialize)]
+struct Written {
+    version: u32,
+}
+
 /// A run so far.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct State {
@@ -68,10 +74,15 @@ impl State {
             path: path.to_owned(),
             message,
         };
+        let Written { version } =
+            serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
+        if version != VERSION {
+            return Err(SendError::OtherVersion(path.to_owned()));
+        }
         let state: Self =
             serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
-        if state.version != VERSION || state.run.parse::<Ulid>().is_err() {
-            return Err(wrong("another version wrote it".to_owned()));
+        if state.run.parse::<Ulid>().is_err() {
+            return Err(wrong("its run has no id".to_owned()));
         }
         Ok(Some(state))
     }
@@ -167,6 +178,11 @@ mod tests {
         assert!(!loaded.is_finished() && loaded.is_of("f") && !loaded.is_of("g"));
         fs::write(&path, "{}").unwrap();
         assert!(matches!(State::load(&path), Err(SendError::State { .. })));
+        fs::write(&path, r#"{"version": 1, "run": "of before"}"#).unwrap();
+        assert!(matches!(
+            State::load(&path),
+            Err(SendError::OtherVersion(_))
+        ));
     }
 
     #[test]

@@ -330,7 +330,8 @@ impl Consumer {
                 );
             }
             // Who stops it when nothing can be delivered may have been faster than the start.
-            if !matches!(*circumstance.borrow(), Circumstance::Down(_)) {
+            let now = *circumstance.borrow();
+            if now == Circumstance::Deliverable || (now == Circumstance::Probing && jobs == 1) {
                 tokio::time::sleep(special::TURN).await;
             }
             special.pause();

@@ -119,9 +119,9 @@ impl Breaker {
         self.change(|state| state.circuit.close());
     }
 
-    /// A request was answered, but as nobody expects.
-    pub(in crate::delivery) fn unexpected(&self, failure: &Failure, reason: &Reason) {
-        self.opening(reason, None, |circuit| circuit.unexpected(failure));
+    /// Who is at fault for `failure`, which was answered as nobody expects.
+    pub(in crate::delivery) fn unexpected(&self, failure: &Failure, reason: &Reason) -> Judgement {
+        self.opening(reason, None, |circuit| circuit.unexpected(failure))
     }
 
     /// Who is at fault for `failure`. `asked` is what the answer asks to wait.

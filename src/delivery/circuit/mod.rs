@@ -22,8 +22,9 @@ const MAX_SUSPECTS: usize = 4_096;
 /// user's whole backlog piece by piece, few enough to be quick.
 const MAX_PASSED_OVER: usize = 1_000;
 
-/// Answers in a row that nobody expects (404, say), and no success among them, after which it is
-/// not the jobs: the address is wrong. Until then each costs its jobs an attempt.
+/// Answers in a row that nobody expects (404, say), and no success among them, to operations that were
+/// sent alone, after which it is not the jobs: the address is wrong. Until then each costs its job an
+/// attempt.
 const MAX_UNEXPECTED: u32 = 20;
 
 /// Whether anything is sent.
@@ -94,7 +95,7 @@ pub(super) struct Circuit {
     /// Whether a batch has opened it, and none has succeeded since: if one opens it again, then
     /// perhaps because of one of its operations.
     opened_by_batch: bool,
-    /// Answers that nobody expects since the last success.
+    /// Answers that nobody expects, to one operation each, since the last success.
     unexpected: u32,
 }
 
@@ -191,16 +192,25 @@ impl Circuit {
     }
 
     /// A request was answered as nobody expects: that of a probe says that nothing can be delivered
-    /// yet, and so do many others in a row.
-    pub(super) fn unexpected(&mut self, failure: &Failure) {
-        self.unexpected += 1;
+    /// yet, and so do many others in a row, of one operation each.
+    pub(super) fn unexpected(&mut self, failure: &Failure) -> Judgement {
         if failure.probe {
+            self.open();
             self.remember_probe(failure);
+            return Judgement::PutAside;
         }
-        let all = self.unexpected >= MAX_UNEXPECTED && self.phase == Phase::Closed;
-        if failure.probe || all {
+        if self.phase != Phase::Closed {
+            return Judgement::Return;
+        }
+        if failure.items.len() > 1 {
+            return Judgement::Split;
+        }
+        self.suspect(failure);
+        self.unexpected += 1;
+        if self.unexpected >= MAX_UNEXPECTED {
             self.open();
         }
+        Judgement::Blame
     }
 
     /// Decides who is at fault for a failure, and opens where it is none of the operations.

@@ -44,10 +44,12 @@ fn step(circuit: &mut Circuit, word: &str) -> String {
         }
         "unexpected" => {
             let failure = failure(None, false);
-            (1..MAX_UNEXPECTED).for_each(|_| circuit.unexpected(&failure));
+            (1..MAX_UNEXPECTED).for_each(|_| {
+                circuit.unexpected(&failure);
+            });
         }
-        "one-more" => circuit.unexpected(&failure(None, false)),
-        "probe-unexpected" => circuit.unexpected(&failure(None, true)),
+        "one-more" => return format!("{:?}", circuit.unexpected(&failure(None, false))),
+        "probe-unexpected" => return format!("{:?}", circuit.unexpected(&failure(None, true))),
         "probe-bad" => return format!("{:?}", circuit.failed(&failure(None, true))),
         _ => panic!("unknown: {word}"),
     }
@@ -140,8 +142,19 @@ fn while_nothing_succeeds_nobody_is_at_fault_and_a_probe_decides() {
 fn many_answers_that_nobody_expects_open_it_and_one_that_is_expected_starts_the_count_anew() {
     for (steps, expected) in [
         (&["unexpected"][..], "Closed"),
-        (&["unexpected", "one-more"], "Open"),
-        (&["unexpected", "ok a", "one-more"], "Closed"),
+        (&["unexpected", "one-more"], "Blame, Open"),
+        (&["unexpected", "ok a", "one-more"], "Blame, Closed"),
+        // What was under way meanwhile uses no attempt any more.
+        (
+            &["unexpected", "one-more", "one-more b", "one-more cd"],
+            "Blame, Return, Return, Open",
+        ),
+        // In a batch one may be at fault: it is found by halves, and goes alone from then on.
+        (
+            &["unexpected", "one-more ab", "one-more abcd"],
+            "Split, Split, Closed",
+        ),
+        (&["one-more a", "admit a"], "Blame, alone, Closed"),
         (
             &[
                 "unexpected",
@@ -150,7 +163,7 @@ fn many_answers_that_nobody_expects_open_it_and_one_that_is_expected_starts_the_
                 "admit a",
                 "probe-unexpected a",
             ],
-            "probe, Open",
+            "Blame, probe, PutAside, Open",
         ),
         (
             &[
@@ -161,7 +174,7 @@ fn many_answers_that_nobody_expects_open_it_and_one_that_is_expected_starts_the_
                 "probe-ok a",
                 "one-more",
             ],
-            "probe, Closed",
+            "Blame, probe, Blame, Closed",
         ),
     ] {
         assert_eq!(run(steps), expected, "{steps:?}");

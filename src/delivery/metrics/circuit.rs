@@ -22,11 +22,12 @@ const CLASSES: [&str; 7] = [
 const OTHER: &str = "other";
 
 /// What the circuit shows, cheap to clone. The operator reads it too, from every worker of a
-/// pipeline: a circuit that opened before another worker was answered says nothing of now.
+/// pipeline: one that failed last before another worker was answered says little of now.
 #[derive(Debug, Clone)]
 pub struct CircuitMetrics {
     open: IntGaugeVec,
     opened_at: Gauge,
+    failed_at: Gauge,
     answered_at: Gauge,
     clock: Clock,
     /// The class that is shown as open.
@@ -56,6 +57,14 @@ impl CircuitMetrics {
                     "Since when no jobs are taken, in seconds since the epoch; 0 while they are",
                 )?,
             )?,
+            failed_at: register(
+                registry,
+                Gauge::new(
+                    "cio_delivery_circuit_failed_timestamp_seconds",
+                    "When a request last showed that nothing can be delivered, in seconds since the \
+                     epoch; 0 while jobs are taken",
+                )?,
+            )?,
             answered_at: register(
                 registry,
                 Gauge::new(
@@ -78,6 +87,7 @@ impl CircuitMetrics {
             None => self.opened_at.set(self.seconds()),
             Some(before) => self.open.with_label_values(&[before]).set(0),
         }
+        self.failed_at.set(self.seconds());
         self.open.with_label_values(&[class]).set(1);
     }
 
@@ -87,6 +97,7 @@ impl CircuitMetrics {
         if let Some(before) = shown.take() {
             self.open.with_label_values(&[before]).set(0);
             self.opened_at.set(0.0);
+            self.failed_at.set(0.0);
         }
     }
 
@@ -122,12 +133,13 @@ mod tests {
         metrics.opened("unauthorized");
         assert_eq!(open(), CLASSES.map(|class| class == "unauthorized"));
         assert!((metrics.opened_at.get() - 7.0).abs() < 0.1);
+        assert!((metrics.failed_at.get() - 1_764_000_000.0).abs() < 0.1);
         metrics.opened("a word that is new");
         assert_eq!(open(), CLASSES.map(|class| class == OTHER));
         metrics.closed();
         metrics.answered();
         assert_eq!(open(), [false; CLASSES.len()]);
-        assert!(metrics.opened_at.get().abs() < 0.1);
+        assert!(metrics.opened_at.get().abs() < 0.1 && metrics.failed_at.get().abs() < 0.1);
         assert!((metrics.answered_at.get() - 1_764_000_000.0).abs() < 0.1);
     }
 }

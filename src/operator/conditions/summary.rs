@@ -114,21 +114,21 @@ fn degraded(situation: &Situation<'_>, parts: &Parts, ready: &Finding) -> Findin
     let fell = ready.reason == UNAVAILABLE && was_available(situation);
     let starting = ready.reason == UNAVAILABLE && !fell;
     let known = ready.status == "False" && ready.reason != UNAVAILABLE;
-    let causes = [
-        (ready, known || fell),
-        (&parts.delivering, parts.delivering.status == "False"),
-        (&parts.metrics, parts.metrics.status == "False" && !starting),
-    ];
-    let cause = causes.into_iter().find(|(_, holds)| *holds);
-    match (cause, parts.obstacle.as_ref()) {
-        (Some((cause, _)), _) => {
-            let (reason, message) = (cause.reason.clone(), cause.message.clone());
-            Finding::new(DEGRADED, "True", reason, message)
-        }
-        // Enough pods run, and the HPA asked for more. Nodes may be on their way.
-        (None, Some(obstacle)) if !obstacle.cause.is_transient() => {
-            Finding::new(DEGRADED, "True", obstacle.reason(), obstacle.message())
-        }
-        (None, _) => Finding::new(DEGRADED, "False", AS_EXPECTED, "nothing is wrong"),
+    let told = |cause: &Finding| (cause.reason.clone(), cause.message.clone());
+    // Enough pods run, and the HPA asked for more. Nodes may be on their way.
+    let obstacle = parts
+        .obstacle
+        .as_ref()
+        .filter(|it| !it.cause.is_transient());
+    let metrics = parts.metrics.status == "False" && !starting;
+    let cause = (known || fell)
+        .then(|| told(ready))
+        .or_else(|| metrics.then(|| told(&parts.metrics)))
+        .or_else(|| obstacle.map(|it| (it.reason().to_owned(), it.message())))
+        // Last: an outage comes and goes, and must hide nothing that stays.
+        .or_else(|| (parts.delivering.status == "False").then(|| told(&parts.delivering)));
+    match cause {
+        Some((reason, message)) => Finding::new(DEGRADED, "True", reason, message),
+        None => Finding::new(DEGRADED, "False", AS_EXPECTED, "nothing is wrong"),
     }
 }

@@ -1,5 +1,5 @@
 -- Jobs for a worker, in the order of the queue: `take(wanted, bytes, most, lock, token)` takes up to
--- `wanted`, and no more once their data reaches `bytes`. Data longer than `most` is not read: its
+-- `wanted`, and no more once their names, data and stack traces reach `bytes`. Data longer than `most` is not read: its
 -- length is told instead. It stops before a job that needs more
 -- than these scripts do: one of a flow, of a scheduler, or with a deduplication id.
 

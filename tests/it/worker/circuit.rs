@@ -33,7 +33,7 @@ fn outage() -> Duration {
     Duration::from_secs(given.and_then(|it| it.parse().ok()).unwrap_or(5))
 }
 
-async fn circuit_open(worker: &Running) -> bool {
+pub(super) async fn circuit_open(worker: &Running) -> bool {
     let (_, page) = http::get(&format!("{}/metrics", worker.address))
         .await
         .expect("an answer");

@@ -173,6 +173,9 @@ async fn an_address_where_nobody_knows_the_calls_fails_no_backlog() {
         let probes = receiver_probes(&receiver).await;
         let (_, _, completed, failed) = counts(&queue).await;
         assert_eq!((completed, failed), (0, 0), "{mode:?} after {probes}");
+        let delayed = queue.get_delayed(0, -1).await.expect("delayed jobs");
+        let attempts: u32 = delayed.iter().map(Job::attempts_made).sum();
+        assert!(attempts <= 20, "{mode:?} {status}: {attempts} attempts");
         receiver.answer(|_, _| accept());
         assert_eq!(all_finished(&queue, 3_000).await, (3_000, 0), "{mode:?}");
         assert_eq!(receiver.event_ids().len(), 3_000, "{mode:?}");
@@ -193,11 +196,18 @@ async fn too_many_requests_and_one_outage_use_no_attempt_where_others_succeed() 
     add(&queue, [track("unlucky", "bought", &json!({}))]).await;
     let worker = Running::start(settings(&server, &receiver, Mode::Single)).await;
     // Others succeed meanwhile.
-    for n in 0..40 {
-        add(&queue, [track(&format!("user-{n}"), "bought", &json!({}))]).await;
-        sleep(Duration::from_millis(100)).await;
-    }
-    assert_eq!(all_finished(&queue, 41).await, (41, 0));
+    let mut others = 0;
+    eventually("the fifth request", async || {
+        let other = format!("user-{others}");
+        add(&queue, [track(&other, "bought", &json!({}))]).await;
+        others += 1;
+        sleep(Duration::from_millis(80)).await;
+        let arrivals = receiver.arrivals();
+        let unlucky = arrivals.iter().filter(|it| it.path.contains("unlucky"));
+        (unlucky.count() == 5).then_some(())
+    })
+    .await;
+    assert_eq!(all_finished(&queue, others + 1).await, (others + 1, 0));
     let completed = queue.get_completed(0, -1).await.expect("completed jobs");
     let attempts: Vec<_> = completed.iter().map(Job::attempts_made).collect();
     assert!(attempts.iter().all(|made| *made == 1), "{attempts:?}");
