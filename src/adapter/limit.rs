@@ -1,6 +1,6 @@
 //! What a sidecar's page says of the workspace's limit. Pure.
 
-use super::reading::value;
+use super::page::value;
 
 /// Requests/s that may be sent now, of the whole workspace.
 const RATE: &str = "cio_limit_requests_per_second";

@@ -20,6 +20,7 @@ pub mod hold;
 pub mod limit;
 pub mod metrics;
 pub mod ownership;
+pub(crate) mod page;
 pub mod pod_client;
 pub mod pods;
 pub mod reading;

@@ -4,6 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::limit::Limit;
+use super::page::value;
 
 /// A reading whose age differs from now by more than this says nothing about now.
 const STALE_AFTER: SignedDuration = SignedDuration::from_secs(30);
@@ -124,20 +125,6 @@ fn sample(text: &str, name: &str) -> Result<Option<f64>, Unknown> {
         )));
     }
     Ok(first)
-}
-
-/// The value on `NAME VALUE [TIME]` or `NAME{LABELS} VALUE [TIME]`.
-pub(crate) fn value(line: &str, name: &str) -> Option<f64> {
-    let rest = line.strip_prefix(name)?;
-    let after_labels = match rest.strip_prefix('{') {
-        // A label's value may hold a brace, what follows the labels may not.
-        Some(labels) => labels.rsplit_once('}')?.1,
-        None => rest,
-    };
-    if !after_labels.starts_with([' ', '\t']) {
-        return None;
-    }
-    after_labels.split_whitespace().next()?.parse().ok()
 }
 
 /// A number of jobs; none for what can be no number of jobs, as `NaN`.

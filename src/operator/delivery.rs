@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 
 use futures::future::join_all;
 
+use crate::adapter::page::value;
 use crate::adapter::pod_client::PodClient;
-use crate::adapter::reading::value;
 
 /// Workers asked, all at once. Beyond them a further one has little to add.
 const MOST_ASKED: usize = 20;
