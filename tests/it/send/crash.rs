@@ -155,12 +155,7 @@ async fn a_changed_file_is_not_gone_on_with() {
     assert_eq!(ran.code, Some(2), "{}", ran.errors);
     desk.write("operations.jsonl", &events(10));
     let ran = desk.run(&["send", name, "--resume"], &[]);
-    assert_eq!(
-        (ran.code, ran.result),
-        (Some(0), sent(10, 0)),
-        "{}",
-        ran.errors
-    );
+    ran.ended(0, &sent(10, 0));
     assert_eq!(desk.count("events").await, 10);
 }
 
@@ -170,12 +165,7 @@ async fn failed_lines_go_into_a_file_that_can_be_sent() {
     let desk = Desk::new(&["--fault", r#"{"status": 207, "times": 1}"#]).await;
     let path = desk.write("operations.jsonl", &events(50));
     let ran = desk.run(&["send", path.to_str().unwrap()], &[]);
-    assert_eq!(
-        (ran.code, ran.result),
-        (Some(1), sent(49, 1)),
-        "{}",
-        ran.errors
-    );
+    ran.ended(1, &sent(49, 1));
     let failed = desk.folder.path().join("operations.jsonl.failed.jsonl");
     let found = lines(&failed);
     assert_eq!(found.len(), 1);
@@ -185,19 +175,9 @@ async fn failed_lines_go_into_a_file_that_can_be_sent() {
     );
 
     let ran = desk.run(&["send", path.to_str().unwrap(), "--resume"], &[]);
-    assert_eq!(
-        (ran.code, ran.result),
-        (Some(1), sent(49, 1)),
-        "{}",
-        ran.errors
-    );
+    ran.ended(1, &sent(49, 1));
     let ran = desk.run(&["send", failed.to_str().unwrap()], &[]);
-    assert_eq!(
-        (ran.code, ran.result),
-        (Some(0), sent(1, 0)),
-        "{}",
-        ran.errors
-    );
+    ran.ended(0, &sent(1, 0));
     assert_eq!(desk.count("events").await, 50);
 }
 
@@ -206,11 +186,6 @@ async fn an_outage_is_waited_for() {
     let desk = Desk::new(&["--fault", r#"{"status": 503, "times": 8}"#]).await;
     let path = desk.write("operations.jsonl", &events(3_000));
     let ran = desk.run(&["send", path.to_str().unwrap()], &[]);
-    assert_eq!(
-        (ran.code, ran.result),
-        (Some(0), sent(3_000, 0)),
-        "{}",
-        ran.errors
-    );
+    ran.ended(0, &sent(3_000, 0));
     assert_eq!(desk.count("events").await, 3_000);
 }

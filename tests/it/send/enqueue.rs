@@ -23,12 +23,7 @@ async fn node_reads_the_jobs_in_the_order_of_the_file() {
             &[("REDIS_URL", &url), ("CIO_QUEUE", QUEUE)],
         );
         let expected = json!({"enqueued": 1_200});
-        assert_eq!(
-            (ran.code, ran.result),
-            (Some(0), expected),
-            "{}",
-            ran.errors
-        );
+        ran.ended(0, &expected);
 
         let jobs = peer
             .call("queue.getJobs", json!([["waiting"], 0, -1, true]))

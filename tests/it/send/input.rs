@@ -93,12 +93,7 @@ async fn a_csv_becomes_attributes_and_events() {
     let path = path.to_str().unwrap();
     let map = ["--map", "userId=customer", "--map", "data.age:number=Age"];
     let ran = desk.run(&[&["send", path], &map[..]].concat(), &[]);
-    assert_eq!(
-        (ran.code, ran.result),
-        (Some(0), sent(2, 0)),
-        "{}",
-        ran.errors
-    );
+    ran.ended(0, &sent(2, 0));
     let (_, ann) = http::get(&format!("{}/_sim/people/ann", desk.url))
         .await
         .unwrap();
@@ -107,12 +102,7 @@ async fn a_csv_becomes_attributes_and_events() {
 
     let single = ["--event", "bought", "--mode", "single"];
     let ran = desk.run(&[&["send", path], &map[..], &single].concat(), &[]);
-    assert_eq!(
-        (ran.code, ran.result),
-        (Some(0), sent(2, 0)),
-        "{}",
-        ran.errors
-    );
+    ran.ended(0, &sent(2, 0));
     assert_eq!(desk.count("events").await, 2);
 }
 
@@ -128,12 +118,7 @@ async fn standard_input_is_kept_until_it_is_delivered() {
         .write_all(text.as_bytes())
         .unwrap();
     let ran = Ran::of(&run.wait_with_output().unwrap());
-    assert_eq!(
-        (ran.code, ran.result),
-        (Some(0), sent(1_500, 0)),
-        "{}",
-        ran.errors
-    );
+    ran.ended(0, &sent(1_500, 0));
     assert!(ran.errors.contains("1000 of 1500 done"), "{}", ran.errors);
     assert_eq!(desk.count("events").await, 1_500);
     assert_eq!(std::fs::read_dir(desk.folder.path()).unwrap().count(), 0);

@@ -96,6 +96,12 @@ impl Ran {
             errors: String::from_utf8_lossy(&output.stderr).into_owned(),
         }
     }
+
+    /// With this code and result; else its errors are shown.
+    fn ended(&self, code: i32, result: &Value) {
+        let found = (self.code, &self.result);
+        assert_eq!(found, (Some(code), result), "{}", self.errors);
+    }
 }
 
 /// So many events over a tenth as many users, the first called e0, the next one e1.
