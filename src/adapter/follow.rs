@@ -14,8 +14,6 @@ use tokio::sync::watch::Sender;
 
 use crate::runtime::cluster;
 
-/// Objects in one page of a list: it bounds what is in memory untrimmed.
-const PAGE: u32 = 200;
 /// Seconds after which the API server ends a watch, and it is taken up again where it was: one over
 /// a connection that was lost in silence is noticed 5 s later. Drawn for each watch, so that those of
 /// a hundred namespaces, which begin together, do not go on so. Pods have to be known as they are.
@@ -81,7 +79,7 @@ impl Follower {
             Some(namespace) => Api::namespaced(client, namespace),
         };
         let seconds = rand::rng().random_range(self.seconds.clone());
-        let config = config.page_size(PAGE).timeout(seconds);
+        let config = config.page_size(cluster::PAGE).timeout(seconds);
         let events = watcher(api, config).default_backoff();
         let mut events = std::pin::pin!(events);
         let (mut listed_once, mut refused_once) = (false, false);

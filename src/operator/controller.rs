@@ -8,7 +8,6 @@ use futures::{StreamExt, TryStreamExt};
 use kube::api::ListParams;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::{Config, Controller};
-use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::{PredicateConfig, WatchStreamExt, predicates, reflector, watcher};
 use kube::{Api, Client, Resource};
@@ -18,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::budget::{Budget, Rate};
 use super::caches::pods::follow;
 use super::caches::{self, Caches, Changes, Everywhere};
+use super::events::Events;
 use super::lease::Leadership;
 use super::limits::Limits;
 use super::metrics::{Metrics, Watched};
@@ -37,8 +37,6 @@ use crate::runtime::cluster;
 /// Reconciles at once: so many that pipelines whose sidecars hang, at 2 s each, do not keep the
 /// others waiting.
 pub(super) const CONCURRENCY: u16 = 32;
-/// Pipelines in one page of a list.
-const PAGE: u32 = 200;
 /// Events that come within this span lead to one reconcile.
 const DEBOUNCE: Duration = Duration::from_millis(500);
 
@@ -140,7 +138,7 @@ fn control<'a>(
     // A status that we wrote ourselves is no reason to look again.
     let specs = watcher(
         scope.api::<DeserializeGuard<CioPipeline>>(),
-        watcher::Config::default().page_size(PAGE),
+        watcher::Config::default().page_size(cluster::PAGE),
     )
     .default_backoff()
     .inspect_err(move |error| lost.interrupted(error))
@@ -173,12 +171,8 @@ fn control<'a>(
 }
 
 fn context(shared: &Shared, caches: Caches) -> Result<Context, OperatorError> {
-    let reporter = Reporter {
-        controller: "cio-operator".to_owned(),
-        instance: None,
-    };
     Ok(Context {
-        recorder: Recorder::new(shared.client.clone(), reporter),
+        events: Events::new(shared.client.clone()),
         client: shared.client.clone(),
         caches,
         everywhere: shared.everywhere.clone(),

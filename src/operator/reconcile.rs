@@ -7,8 +7,8 @@ use std::time::Duration;
 use kube::core::DeserializeGuard;
 use kube::core::error_boundary::InvalidObject;
 use kube::runtime::controller::Action;
-use kube::runtime::events::Recorder;
 use kube::{Client, Resource, ResourceExt};
+use rand::RngExt;
 use tokio::time::Instant;
 
 use super::apply::apply;
@@ -17,7 +17,7 @@ use super::build::build;
 use super::caches::{Caches, Everywhere};
 use super::dereference::{Observed, Sources, dereference};
 use super::error::{Error, MOST_CHARACTERS};
-use super::events;
+use super::events::Events;
 use super::lease::Leadership;
 use super::limits::Limits;
 use super::metrics::Metrics;
@@ -58,7 +58,7 @@ pub(super) struct Context {
     pub(super) pods: PodClient,
     pub(super) clock: Clock,
     pub(super) settings: Settings,
-    pub(super) recorder: Recorder,
+    pub(super) events: Events,
     pub(super) metrics: Metrics,
     /// Writes of a status in which only numbers are new.
     pub(super) number_writes: Arc<Budget>,
@@ -111,7 +111,8 @@ pub(super) async fn reconcile(
     outcome.map(|reconciled| {
         forget_failures(&context, &guarded);
         let pipelines = context.everywhere.pipelines();
-        let after = reconciled.comes_back(resync(started.elapsed(), pipelines));
+        let resync = scattered(resync(started.elapsed(), pipelines));
+        let after = reconciled.comes_back(resync);
         context.metrics.next(uid, after);
         after.map_or_else(Action::await_change, Action::requeue)
     })
@@ -124,6 +125,13 @@ fn resync(took: Duration, pipelines: usize) -> Duration {
         .max(RESYNC_EACH.saturating_mul(pipelines))
         .max(took.saturating_mul(RESYNC_TOOK))
         .min(RESYNC_MOST)
+}
+
+/// Up to a quarter earlier. Pipelines that were made together would be looked at together for ever: all
+/// of them at once, and nobody in between. What a bounded number of writes a second leaves to the next
+/// look would find no room there either.
+fn scattered(resync: Duration) -> Duration {
+    resync.mul_f64(rand::rng().random_range(0.75..=1.0))
 }
 
 /// What a reconcile came to.
@@ -265,7 +273,7 @@ async fn update_status(
             reason = ready.reason,
             "pipeline changed"
         );
-        events::publish(&context.recorder, pipeline, ready).await;
+        context.events.publish(pipeline, ready).await;
     }
     Ok(())
 }

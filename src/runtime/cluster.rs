@@ -31,6 +31,10 @@ const ANSWER: Duration = Duration::from_secs(65);
 /// The same for a watch, whose head comes at once: until then what it tells of is not known.
 const WATCH_BEGINS: Duration = Duration::from_secs(20);
 
+/// Objects in one page of a list. It bounds what is in memory untrimmed: who manages which field, which
+/// nobody here reads, is most of an object as it is parsed.
+pub const PAGE: u32 = 50;
+
 /// The first and the longest wait before a request is tried again.
 const TRY_AGAIN: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 const TRIES_AGAIN: u32 = 5;

@@ -28,9 +28,7 @@ use crate::operator::build::MANAGED_BY_SELECTOR;
 use crate::operator::conditions;
 use crate::operator::metrics::Watched;
 use crate::operator::scope::Scope;
-
-/// Objects in one page of a list: it bounds what is in memory untrimmed.
-const PAGE: u32 = 200;
+use crate::runtime::cluster;
 
 /// Changed objects; the watch is retried with backoff, and tells of its errors itself.
 pub(in crate::operator) type Triggers<K> = BoxStream<'static, Result<K, watcher::Error>>;
@@ -144,7 +142,7 @@ where
     let kept = Arc::new(Kept::default());
     let config = watcher::Config::default()
         .labels(MANAGED_BY_SELECTOR)
-        .page_size(PAGE);
+        .page_size(cluster::PAGE);
     let (into, mut listing) = (Arc::clone(&kept), Objects::new());
     let events = follow(scope.api::<K>(), config)
         .default_backoff()

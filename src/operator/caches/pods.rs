@@ -14,9 +14,7 @@ use crate::operator::build::MANAGED_BY_SELECTOR;
 use crate::operator::conditions::{Obstacle, obstacle_of_pod};
 use crate::operator::metrics::Watched;
 use crate::operator::scope::Scope;
-
-/// Pods in one page of a list: it bounds what is in memory untrimmed.
-const PAGE: u32 = 200;
+use crate::runtime::cluster;
 
 /// What a reconcile needs of a pod.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -106,7 +104,9 @@ impl PodIndex {
 /// stays as it was.
 pub(in crate::operator) async fn follow(scope: &Scope, index: &PodIndex, watched: &Watched) {
     let labels = format!("{MANAGED_BY_SELECTOR},{PIPELINE_LABEL}");
-    let config = watcher::Config::default().labels(&labels).page_size(PAGE);
+    let config = watcher::Config::default()
+        .labels(&labels)
+        .page_size(cluster::PAGE);
     let mut events = std::pin::pin!(watcher(scope.api::<Pod>(), config).default_backoff());
     let mut listing = Pods::new();
     while let Some(event) = events.next().await {

@@ -5,7 +5,6 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::client::Body;
-use kube::runtime::events::Reporter;
 use prometheus::Registry;
 use serde_json::{Value, json};
 
@@ -97,17 +96,13 @@ fn context_with(server: &Server, objects: &[Value]) -> Arc<Context> {
 
 fn context_in(registry: &Registry, server: &Server, objects: &[Value]) -> Arc<Context> {
     let client = server.client();
-    let reporter = Reporter {
-        controller: "cio-operator".to_owned(),
-        instance: None,
-    };
     let rate = Rate {
         per_second: 1.0,
         at_once: 1.0,
     };
     let caches = holding(objects);
     Arc::new(Context {
-        recorder: Recorder::new(client.clone(), reporter),
+        events: Events::new(client.clone()),
         client,
         everywhere: Everywhere::of([&caches]),
         caches,
@@ -147,6 +142,22 @@ fn looks_for_nothing_yield_to_what_changed_where_there_are_many_or_they_take_lon
             "{took} ms, {pipelines}"
         );
     }
+}
+
+#[test]
+fn pipelines_that_were_looked_at_together_are_not_the_next_time() {
+    let resync = Duration::from_secs(40);
+    let looks: Vec<_> = (0..100).map(|_| scattered(resync)).collect();
+    let window = Duration::from_secs(30)..=resync;
+    assert!(looks.iter().all(|look| window.contains(look)), "{looks:?}");
+    let early = looks
+        .iter()
+        .filter(|look| **look < Duration::from_secs(35))
+        .count();
+    assert!(
+        (10..=90).contains(&early),
+        "{early} of 100 in the first half"
+    );
 }
 
 #[tokio::test]

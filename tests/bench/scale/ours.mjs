@@ -16,8 +16,8 @@ export function install(chart) {
   });
 }
 
-async function operators() {
-  const { items } = await ask('GET', `/api/v1/namespaces/${NAMESPACE}/pods?labelSelector=app.kubernetes.io%2Fcomponent%3Doperator`);
+async function pods(component) {
+  const { items } = await ask('GET', `/api/v1/namespaces/${NAMESPACE}/pods?labelSelector=app.kubernetes.io%2Fcomponent%3D${component}`);
   return items.filter(({ metadata }) => !metadata.deletionTimestamp);
 }
 
@@ -32,10 +32,10 @@ const page = (address) =>
     request.once('error', reject);
   });
 
-/** The series of every operator that answers, summed, by their names with labels. */
-export async function series() {
+/** The series of every operator, or adapter, that answers, summed, by their names with labels. */
+async function series(component) {
   const sums = {};
-  for (const { status } of await operators()) {
+  for (const { status } of await pods(component)) {
     const text = await page(status.podIP).catch(() => '');
     for (const [, name, value] of text.matchAll(/^(\w+(?:\{.*\})?) (\S+)$/gm)) sums[name] = (sums[name] ?? 0) + Number(value);
   }
@@ -45,7 +45,7 @@ export async function series() {
 /** Requests to the API server so far, by verb. */
 export async function requests() {
   const verbs = {};
-  for (const [name, value] of Object.entries(await series())) {
+  for (const [name, value] of Object.entries(await series('operator'))) {
     const verb = /^cio_kubernetes_requests_total\{.*verb="(\w+)"/.exec(name)?.[1];
     if (verb && value > 0) verbs[verb] = (verbs[verb] ?? 0) + value;
   }
@@ -54,7 +54,7 @@ export async function requests() {
 
 /** Ends every operator; returns when they are gone. */
 export async function end() {
-  const before = await operators();
+  const before = await pods('operator');
   for (const { metadata } of before) await ask('DELETE', `/api/v1/namespaces/${NAMESPACE}/pods/${metadata.name}`);
   const names = new Set(before.map(({ metadata }) => metadata.name));
   for (;;) {
@@ -66,6 +66,13 @@ export async function end() {
 
 /** Reconciles that came to an end, of the operators of now. */
 export async function reconciled() {
-  const all = await series();
+  const all = await series('operator');
   return all['cio_operator_reconciles_total{result="ok"}'] ?? 0;
+}
+
+/** How many of the adapters' answers took at most so many seconds, by the bound; `+Inf` for all. */
+export async function answered() {
+  const all = Object.entries(await series('adapter'));
+  const bound = /^cio_adapter_request_duration_seconds_bucket\{.*le="([^"]+)"/;
+  return Object.fromEntries(all.flatMap(([name, count]) => (bound.test(name) ? [[bound.exec(name)[1], count]] : [])));
 }

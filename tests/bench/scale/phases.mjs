@@ -5,7 +5,7 @@ import { alive } from '../lib/processes.mjs';
 import { count, mark, writes } from './audit.mjs';
 import { cio, part } from './cost.mjs';
 import { latency } from './latency.mjs';
-import { USERS, end, reconciled, requests } from './ours.mjs';
+import { USERS, answered, end, reconciled, requests } from './ours.mjs';
 import * as pipelines from './pipelines.mjs';
 
 // After this the phase is given up, and its figure is none.
@@ -87,19 +87,20 @@ async function settle(given, processes) {
 export async function quiet(given, { kwok, stub }) {
   const settled = await settle(given, [kwok, stub]);
   console.error(`  the last was said ${settled?.toFixed(0)} s after the pods were there`);
-  const before = await reconciled();
+  const [looks, answers] = [await reconciled(), await answered()];
   const figures = await during(given, async () => await wait(given.quietSeconds, [kwok, stub]));
-  return { ...figures, settled, reconciles: (await reconciled()) - before };
+  const more = Object.entries(await answered()).map(([bound, count]) => [bound, count - answers[bound]]);
+  return { ...figures, settled, reconciles: (await reconciled()) - looks, answers: Object.fromEntries(more) };
 }
 
-/** Questions as the HPA asks them. */
+/** Questions as the HPA asks them, and between them as many that the API server answers by itself. */
 export async function ask(given) {
   const path = (number) => {
     const selector = encodeURIComponent(`cio.dev/pipeline=queue-${number}`);
     return `/apis/custom.metrics.k8s.io/v1beta2/namespaces/${pipelines.namespace(number)}/pods/*/cio_queue_depth?labelSelector=${selector}`;
   };
   const paths = Array.from({ length: given.pipelines }, (_, number) => path(number));
-  return await latency(paths, QUESTIONS);
+  return await latency(paths, paths.map((_, number) => `/api/v1/namespaces/${pipelines.namespace(number)}`), QUESTIONS);
 }
 
 /** Every queue's depth goes up and down, eighty-fold within a minute. */

@@ -5,6 +5,11 @@ const perSecond = ({ writes, seconds: span }) => (writes / span).toFixed(2);
 const cores = ({ cost, seconds: span }, name) => (cost[name].cpu / span).toFixed(3);
 const both = (figure) => `${figure('operator')}, ${figure('adapter')}`;
 const latency = ({ p50, p99 }) => `${p50.toFixed(1)} ms, ${p99.toFixed(1)} ms`;
+const within = (answers, bound) => `${((100 * answers[bound]) / answers['+Inf']).toFixed(2)} %`;
+const asked = (ask) => [
+  ['a question about a metric, p50 and p99', latency(ask)],
+  ['one that the API server answers by itself, in turn with it, p50 and p99', latency(ask.own)],
+];
 
 const requests = ({ requests: verbs }, pipelines) => (Object.values(verbs).reduce((sum, times) => sum + times, 0) / pipelines).toFixed(1);
 
@@ -20,7 +25,9 @@ function ours({ settings, appear, quiet, ask, moving, restart }) {
     ['writes/s while every depth moves', perSecond(moving)],
     ['cores meanwhile: operator, adapter', both((name) => cores(moving, name))],
     ['memory, MiB (most): operator, adapter', both((name) => `${whole(quiet.cost[name].memory)} (${whole(moving.cost[name].peak)})`)],
-    ['a question about a metric, p50 and p99', latency(ask)],
+    ['memory of an operator that has just caught up after a start', `${whole(restart.memory.memory)} (${whole(restart.memory.peak)})`],
+    ...asked(ask),
+    [`of the adapter's ${whole(quiet.answers['+Inf'])} answers to the HPA, within 5 ms by its own clock`, within(quiet.answers, '0.005')],
     ['operator ended: what was changed meanwhile is done', seconds(restart.acted)],
     ['operator ended: every pipeline was looked at', seconds(restart.caughtUp)],
   ];
@@ -33,7 +40,7 @@ function theirs({ appear, quiet, ask }, pipelines) {
     [`writes/s in ${whole(quiet.seconds)} quiet seconds, Leases apart`, perSecond(quiet)],
     ['cores, quiet: operator, adapter', both((name) => cores(quiet, name))],
     ['memory, MiB (most): operator, adapter', both((name) => `${whole(quiet.cost[name].memory)} (${whole(quiet.cost[name].peak)})`)],
-    ['a question about a metric, p50 and p99', latency(ask)],
+    ...asked(ask),
   ];
 }
 
