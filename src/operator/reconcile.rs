@@ -110,12 +110,15 @@ pub(super) async fn reconcile(
     context.metrics.reconciled(result, started.elapsed());
     outcome.map(|reconciled| {
         forget_failures(&context, &guarded);
-        let pipelines = context.everywhere.pipelines();
-        let resync = scattered(resync(started.elapsed(), pipelines));
-        let after = reconciled.comes_back(resync);
+        let after = reconciled.comes_back(look_again(&context, started.elapsed()));
         context.metrics.next(uid, after);
         after.map_or_else(Action::await_change, Action::requeue)
     })
+}
+
+/// After how long a pipeline is looked at again whatever happens.
+fn look_again(context: &Context, took: Duration) -> Duration {
+    scattered(resync(took, context.everywhere.pipelines()))
 }
 
 /// Pure: when a pipeline of so many is looked at again after a look that took so long.
