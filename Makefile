@@ -2,14 +2,14 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help check test test-hpa test-limit test-soak test-million soak test-e2e test-keda test-policies bench bench-scale tools images release demo demo-clean clean setup sbom
+.PHONY: help check test test-hpa test-limit test-soak test-million soak test-e2e test-keda test-cert-manager test-policies bench bench-scale tools images release demo demo-clean clean setup sbom
 
 CARGO ?= cargo
 CLUSTER := tests/cluster/cluster
 TESTS := --test it
 
 help: ## list these targets
-	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 19
 
 setup: ## install what the fast tests need
 	@scripts/setup
@@ -66,6 +66,9 @@ test-e2e: setup images ## end to end, on a real Kubernetes
 
 test-keda: setup images ## beside a real KEDA, which takes ten minutes to build: no part of `make test`
 	@tests/e2e keda
+
+test-cert-manager: setup images ## with a real cert-manager, which takes ten minutes to build: no part of `make test`
+	@tests/e2e cert_manager
 
 test-policies: setup images ## where the network enforces NetworkPolicies: no part of `make test`
 	@tests/e2e policies

@@ -69,8 +69,10 @@ pub(super) async fn run(
     let stores: Stores = scopes.iter().map(|_| reflector::store().1).collect();
     let told = stores.iter().map(Writer::as_reader).collect();
     standing::register(&options.registry, told, leadership.clone())?;
+    let client = leadership.fence(&client);
     let shared = Shared {
-        client: leadership.fence(&client),
+        events: Arc::new(Events::new(client.clone())),
+        client,
         settings: options.settings,
         metrics,
         number_writes: Arc::new(Budget::new(NUMBER_WRITES, Instant::now())),
@@ -118,6 +120,7 @@ struct Shared {
     settings: Settings,
     metrics: Metrics,
     number_writes: Arc<Budget>,
+    events: Arc<Events>,
     everywhere: Everywhere,
     leadership: Leadership,
 }
@@ -172,7 +175,7 @@ fn control<'a>(
 
 fn context(shared: &Shared, caches: Caches) -> Result<Context, OperatorError> {
     Ok(Context {
-        events: Events::new(shared.client.clone()),
+        events: Arc::clone(&shared.events),
         client: shared.client.clone(),
         caches,
         everywhere: shared.everywhere.clone(),

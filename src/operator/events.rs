@@ -9,11 +9,11 @@ use kube::{Client, Resource, ResourceExt};
 use crate::api::CioPipeline;
 
 /// The recorder keeps each event of the last six minutes whole, so that the same one again is counted
-/// and not another object. A thousand of them, as a thousand new pipelines make, take 10 MiB: after so
-/// many it begins anew, and what is told again is another object.
+/// and not another object. A thousand of them, as a thousand new pipelines make, take megabytes: after
+/// so many it forgets them all, and what is told again is another object.
 const MOST_KEPT: u32 = 64;
 
-/// Publishes events, and remembers the last few.
+/// Publishes events, and remembers a few, so that the same one again is counted.
 pub(super) struct Events {
     client: Client,
     kept: Mutex<Kept>,

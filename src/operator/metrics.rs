@@ -163,6 +163,12 @@ impl Metrics {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn due(&self, uid: &str) -> Option<Duration> {
+        let due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(*due.get(uid)? - Instant::now())
+    }
+
     /// Counts one reconcile; `result` is `ok`, `refused`, `forbidden`, `deleted` or an error's category.
     pub(super) fn reconciled(&self, result: &'static str, took: Duration) {
         self.reconciles.with_label_values(&[result]).inc();

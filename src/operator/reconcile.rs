@@ -37,7 +37,7 @@ const RESYNC: Duration = Duration::from_secs(10);
 const RESYNC_EACH: Duration = Duration::from_millis(40);
 /// A look that took long comes back later by so much: it is a busy time, or a pod that hangs.
 const RESYNC_TOOK: u32 = 20;
-/// And no later than this.
+/// And no later than this, but for what scatters the looks.
 const RESYNC_MOST: Duration = Duration::from_mins(2);
 /// What was refused waits for its user: what stood in its way may go without an event here.
 const RESYNC_REFUSED: Duration = Duration::from_secs(30);
@@ -58,7 +58,8 @@ pub(super) struct Context {
     pub(super) pods: PodClient,
     pub(super) clock: Clock,
     pub(super) settings: Settings,
-    pub(super) events: Events,
+    /// For all scopes.
+    pub(super) events: Arc<Events>,
     pub(super) metrics: Metrics,
     /// Writes of a status in which only numbers are new.
     pub(super) number_writes: Arc<Budget>,
@@ -110,15 +111,12 @@ pub(super) async fn reconcile(
     context.metrics.reconciled(result, started.elapsed());
     outcome.map(|reconciled| {
         forget_failures(&context, &guarded);
-        let after = reconciled.comes_back(look_again(&context, started.elapsed()));
+        let pipelines = context.everywhere.pipelines();
+        let resync = resync(started.elapsed(), pipelines);
+        let after = reconciled.comes_back(resync).map(scattered);
         context.metrics.next(uid, after);
         after.map_or_else(Action::await_change, Action::requeue)
     })
-}
-
-/// After how long a pipeline is looked at again whatever happens.
-fn look_again(context: &Context, took: Duration) -> Duration {
-    scattered(resync(took, context.everywhere.pipelines()))
 }
 
 /// Pure: when a pipeline of so many is looked at again after a look that took so long.
@@ -130,11 +128,11 @@ fn resync(took: Duration, pipelines: usize) -> Duration {
         .min(RESYNC_MOST)
 }
 
-/// Up to a quarter earlier. Pipelines that were made together would be looked at together for ever: all
-/// of them at once, and nobody in between. What a bounded number of writes a second leaves to the next
-/// look would find no room there either.
-fn scattered(resync: Duration) -> Duration {
-    resync.mul_f64(rand::rng().random_range(0.75..=1.0))
+/// Up to a quarter later. Pipelines that were made together would be looked at together for ever: all of
+/// them at once, and nobody in between. What a bounded number of writes a second leaves over would find
+/// no room at the next look either.
+fn scattered(wait: Duration) -> Duration {
+    wait.mul_f64(rand::rng().random_range(1.0..=1.25))
 }
 
 /// What a reconcile came to.

@@ -46,6 +46,25 @@ built() {
   echo "$stamp" >"$bin/.$name"
 }
 
+# built_in_place NAME MODULE VERSION BIN PART...: the programs ./cmd/PART of another project as BIN/NAME-PART, built inside its own module with
+# its own versions of everything; sets SOURCE to where that is.
+built_in_place() {
+  local name=$1 module=$2 version=$3 bin=$4 part told missing=
+  shift 4
+  need_go
+  told=$(GOTOOLCHAIN=local go mod download -json "$module@$version") || die "cannot download $module@$version: $told"
+  SOURCE=$(sed -n 's/.*"Dir": "\(.*\)".*/\1/p' <<<"$told")
+  for part in "$@"; do [ -x "$bin/$name-$part" ] || missing=1; done
+  [ -z "$missing" ] && [ "$(cat "$bin/.$name" 2>/dev/null)" = "$version" ] && return
+  mkdir -p "$bin"
+  say "Building $name $version (ten minutes the first time)"
+  for part in "$@"; do
+    step "$name-$part" env -C "$SOURCE" CGO_ENABLED=0 GOFLAGS=-mod=readonly GOTOOLCHAIN=local \
+      go build -trimpath -buildvcs=false -ldflags '-s -w' -o "$bin/$name-$part" "./cmd/$part"
+  done
+  echo "$version" >"$bin/.$name"
+}
+
 # step NAME CMD...: runs quietly, says how long it took; its output only when it failed.
 step() {
   local name=$1 log started=$SECONDS ticker='' status

@@ -3,15 +3,19 @@
 use k8s_openapi::api::autoscaling::v2::{
     HorizontalPodAutoscaler, HorizontalPodAutoscalerCondition, MetricStatus,
 };
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::{Finding, Situation};
 use crate::adapter::reading::Reading;
 use crate::api::{CioPipelineSpec, MetricSource, WhenSaturated};
 use crate::operator::build::QUEUE_DEPTH_METRIC;
 
+/// What the HPA gets.
+const METRICS_AVAILABLE: &str = "MetricsAvailable";
 /// The HPA's own condition, and ours.
 pub(in crate::operator) const SCALING_ACTIVE: &str = "ScalingActive";
-/// The HPA's word for an External metric that has no value.
+/// The HPA's words for a metric of pods, and for an External one, that has no value.
+const NO_PODS_METRIC: &str = "FailedGetPodsMetric";
 const NO_EXTERNAL_METRIC: &str = "FailedGetExternalMetric";
 
 /// `MetricsAvailable`: does the HPA get what it scales on?
@@ -20,7 +24,7 @@ pub(super) fn metrics_available(situation: &Situation<'_>, rolling: bool) -> Fin
         Ok(reading) => reading,
         Err(unknown) => {
             let message = format!("{unknown}; the number of pods is held");
-            return Finding::new("MetricsAvailable", "False", unknown.reason(), message);
+            return Finding::new(METRICS_AVAILABLE, "False", unknown.reason(), message);
         }
     };
     let unmet = situation
@@ -33,20 +37,34 @@ pub(super) fn metrics_available(situation: &Situation<'_>, rolling: bool) -> Fin
             let message = "more pods could do nothing now (whenSaturated: Hold), and the HPA cannot tell \
                            those that replace others from more of them: it is told no value until all \
                            are replaced, and the number of pods is held";
-            Finding::new("MetricsAvailable", "Unknown", "HeldDuringRollout", message)
+            Finding::new(METRICS_AVAILABLE, "Unknown", "HeldDuringRollout", message)
         }
         Some((reason, message)) => {
             let remedy = remedy(&reason).map(|it| format!(": {it}"));
             let message = format!("{message}{}", remedy.unwrap_or_default());
-            Finding::new("MetricsAvailable", "False", reason, message)
+            Finding::new(METRICS_AVAILABLE, "False", reason, message)
         }
-        None => Finding::new(
-            "MetricsAvailable",
-            "True",
-            "DepthKnown",
-            "the queue's depth is known and the HPA is active",
-        ),
+        None => situation
+            .hpa
+            .and_then(|hpa| still_without(hpa, situation.was(METRICS_AVAILABLE)))
+            .unwrap_or_else(|| {
+                let message = "the queue's depth is known and the HPA is active";
+                Finding::new(METRICS_AVAILABLE, "True", "DepthKnown", message)
+            }),
     }
+}
+
+/// An active HPA that had nothing to compare says nothing of the depth: what it lacked before, it lacks
+/// still.
+fn still_without(hpa: &HorizontalPodAutoscaler, before: Option<&Condition>) -> Option<Finding> {
+    active(hpa).filter(|found| found.status == "True")?;
+    let read = hpa.status.as_ref()?.current_metrics.as_deref();
+    if read.is_some_and(|read| !read.is_empty()) {
+        return None;
+    }
+    let before = before.filter(|it| it.status == "False" && it.reason == lack(hpa))?;
+    let (reason, message) = (before.reason.clone(), before.message.clone());
+    Some(Finding::new(METRICS_AVAILABLE, "False", reason, message))
 }
 
 /// Whether the adapter tells no total while pods are replaced.
@@ -100,20 +118,24 @@ fn without_depth(hpa: &HorizontalPodAutoscaler) -> Option<(String, String)> {
     if read.is_empty() || read.iter().any(is_depth) {
         return None;
     }
+    let message = format!(
+        "the HPA does not get {QUEUE_DEPTH_METRIC} and decides by CPU alone; no pod is removed"
+    );
+    Some((lack(hpa).to_owned(), message))
+}
+
+/// The HPA's word for the depth that it does not get.
+fn lack(hpa: &HorizontalPodAutoscaler) -> &'static str {
     let wanted = hpa.spec.as_ref().and_then(|spec| spec.metrics.as_ref());
     let is_external = wanted
         .into_iter()
         .flatten()
         .any(|metric| metric.type_ == "External");
-    let reason = if is_external {
+    if is_external {
         NO_EXTERNAL_METRIC
     } else {
-        "FailedGetPodsMetric"
-    };
-    let message = format!(
-        "the HPA does not get {QUEUE_DEPTH_METRIC} and decides by CPU alone; no pod is removed"
-    );
-    Some((reason.to_owned(), message))
+        NO_PODS_METRIC
+    }
 }
 
 /// Whether it is the depth of the queue that an HPA read.
@@ -130,7 +152,7 @@ pub(in crate::operator) fn is_depth(read: &MetricStatus) -> bool {
 /// somebody else's, which is never changed from here.
 fn remedy(reason: &str) -> Option<&'static str> {
     match reason {
-        "FailedGetPodsMetric" => Some(
+        NO_PODS_METRIC => Some(
             "look at the adapter, and with cio doctor at whose custom.metrics.k8s.io is; its owner has to \
              serve cio_queue_depth, or set spec.autoscaling.metricSource: External",
         ),

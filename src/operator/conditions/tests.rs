@@ -62,7 +62,7 @@ impl Case {
     }
 
     fn before(mut self, kind: &'static str, status: &'static str, reason: &str) -> Self {
-        let finding = Finding::new(kind, status, reason, "");
+        let finding = Finding::new(kind, status, reason, "as it was");
         self.before = stamp(vec![finding], &[], Some(1), Timestamp::UNIX_EPOCH);
         self
     }

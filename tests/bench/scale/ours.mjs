@@ -7,7 +7,7 @@ import { ask } from './api.mjs';
 const NAMESPACE = 'cio-system';
 /** Whatever the chart's service accounts are called, their users begin so. */
 export const USERS = `system:serviceaccount:${NAMESPACE}:`;
-const PORT = 8080;
+const PORTS = { operator: 8080, adapter: 8081 };
 
 export function install(chart) {
   const image = ['--set', 'image.repository=cio-operator,image.tag=dev'];
@@ -21,9 +21,9 @@ async function pods(component) {
   return items.filter(({ metadata }) => !metadata.deletionTimestamp);
 }
 
-const page = (address) =>
+const page = (address, port) =>
   new Promise((resolve, reject) => {
-    const request = get({ host: address, port: PORT, path: '/metrics', timeout: 2000 }, async (answer) => {
+    const request = get({ host: address, port, path: '/metrics', timeout: 2000 }, async (answer) => {
       let text = '';
       for await (const part of answer) text += part;
       resolve(text);
@@ -36,7 +36,7 @@ const page = (address) =>
 async function series(component) {
   const sums = {};
   for (const { status } of await pods(component)) {
-    const text = await page(status.podIP).catch(() => '');
+    const text = await page(status.podIP, PORTS[component]).catch(() => '');
     for (const [, name, value] of text.matchAll(/^(\w+(?:\{.*\})?) (\S+)$/gm)) sums[name] = (sums[name] ?? 0) + Number(value);
   }
   return sums;
@@ -74,5 +74,7 @@ export async function reconciled() {
 export async function answered() {
   const all = Object.entries(await series('adapter'));
   const bound = /^cio_adapter_request_duration_seconds_bucket\{.*le="([^"]+)"/;
-  return Object.fromEntries(all.flatMap(([name, count]) => (bound.test(name) ? [[bound.exec(name)[1], count]] : [])));
+  const found = all.flatMap(([name, count]) => (bound.test(name) ? [[bound.exec(name)[1], count]] : []));
+  if (found.length === 0) throw new Error('no adapter says how long its answers took');
+  return Object.fromEntries(found);
 }

@@ -12,7 +12,7 @@ import * as pipelines from './pipelines.mjs';
 const APPEAR_LIMIT_S = 900;
 const RESTART_LIMIT_S = 240;
 // After the last pod is available there are some words left to say: it is quiet once nothing was written for so long. What found
-// no room in the operator's budget of writes is said at the pipeline's next look, at most two minutes later.
+// no room in the operator's budget of writes is said at one of the pipeline's next looks.
 const SETTLED_S = 130;
 const SETTLE_LIMIT_S = 900;
 const TELL_S = 60;
@@ -93,14 +93,14 @@ export async function quiet(given, { kwok, stub }) {
   return { ...figures, settled, reconciles: (await reconciled()) - looks, answers: Object.fromEntries(more) };
 }
 
-/** Questions as the HPA asks them, and between them as many that the API server answers by itself. */
+/** Questions as the HPA asks them, and between them as many that the API server answers by itself, from memory. */
 export async function ask(given) {
   const path = (number) => {
     const selector = encodeURIComponent(`cio.dev/pipeline=queue-${number}`);
     return `/apis/custom.metrics.k8s.io/v1beta2/namespaces/${pipelines.namespace(number)}/pods/*/cio_queue_depth?labelSelector=${selector}`;
   };
   const paths = Array.from({ length: given.pipelines }, (_, number) => path(number));
-  return await latency(paths, paths.map((_, number) => `/api/v1/namespaces/${pipelines.namespace(number)}`), QUESTIONS);
+  return await latency(paths, paths.map((_, number) => `/api/v1/namespaces/${pipelines.namespace(number)}?resourceVersion=0`), QUESTIONS);
 }
 
 /** Every queue's depth goes up and down, eighty-fold within a minute. */

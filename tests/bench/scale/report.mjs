@@ -27,7 +27,7 @@ function ours({ settings, appear, quiet, ask, moving, restart }) {
     ['memory, MiB (most): operator, adapter', both((name) => `${whole(quiet.cost[name].memory)} (${whole(moving.cost[name].peak)})`)],
     ['memory of an operator that has just caught up after a start', `${whole(restart.memory.memory)} (${whole(restart.memory.peak)})`],
     ...asked(ask),
-    [`of the adapter's ${whole(quiet.answers['+Inf'])} answers to the HPA, within 5 ms by its own clock`, within(quiet.answers, '0.005')],
+    [`of the adapter's ${whole(quiet.answers['+Inf'])} answers in those seconds, within 5 ms by its own clock`, within(quiet.answers, '0.005')],
     ['operator ended: what was changed meanwhile is done', seconds(restart.acted)],
     ['operator ended: every pipeline was looked at', seconds(restart.caughtUp)],
   ];

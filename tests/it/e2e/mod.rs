@@ -6,6 +6,7 @@
 mod alone;
 mod apiservices;
 mod availability;
+mod cert_manager;
 mod certificates;
 mod chart;
 mod credentials;

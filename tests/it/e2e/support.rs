@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread::sleep;
+use std::thread::{scope, sleep};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -93,9 +93,9 @@ pub(super) fn try_install(chart: &str, arguments: &[&str]) -> Output {
 
 /// How many questions there were, and what those that failed were told.
 #[derive(Debug, Default)]
-pub(super) struct Asked {
-    pub(super) count: u32,
-    pub(super) failed: Vec<String>,
+struct Asked {
+    count: u32,
+    failed: Vec<String>,
 }
 
 /// Says "done" when it goes, also when the test fails: a thread that waits for it ends.
@@ -380,16 +380,35 @@ impl Stage {
 
     /// Asks for the metric of `events` as the HPA does, through the API server, again and again. An
     /// answer without a value is none: the HPA could do nothing with it.
-    pub(super) fn ask_until(&self, done: &AtomicBool) -> Asked {
-        let path = self.metric_path("v1beta2");
+    fn ask_until(&self, done: &AtomicBool) -> Asked {
         let mut asked = Asked::default();
         while !done.load(Ordering::Relaxed) {
-            let answer = try_run("kubectl", &["get", "--raw", &path], None);
             asked.count += 1;
-            asked.failed.extend(no_values(&answer));
+            asked.failed.extend(self.ask());
             sleep(Duration::from_millis(100));
         }
         asked
+    }
+
+    /// Asks once; what is said where there is no value.
+    pub(super) fn ask(&self) -> Option<String> {
+        let path = self.metric_path("v1beta2");
+        no_values(&try_run("kubectl", &["get", "--raw", &path], None))
+    }
+
+    /// Asserts that every question that is asked during `work` is answered, and that there are more than `least`.
+    pub(super) fn is_answered_during(&self, least: u32, work: impl FnOnce()) {
+        let done = AtomicBool::new(false);
+        let asked = scope(|scope| {
+            let asker = scope.spawn(|| self.ask_until(&done));
+            let ends = Ends(&done);
+            work();
+            drop(ends);
+            asker.join().expect("the asker ends")
+        });
+        println!("{} questions, {} failed", asked.count, asked.failed.len());
+        assert!(asked.count > least, "only {} questions", asked.count);
+        assert_eq!(asked.failed, Vec::<String>::new());
     }
 
     fn picture(&self) -> String {

@@ -125,3 +125,45 @@ fn an_hpa_that_decides_without_the_depth_is_not_said_to_get_it() {
         }
     }
 }
+
+#[test]
+fn what_an_hpa_did_not_get_it_does_not_get_while_it_has_nothing_to_compare() {
+    let pods = "FailedGetPodsMetric";
+    let resting = ("False", "ScalingDisabled");
+    let active = ("True", "ValidMetricFound");
+    for (what, active, current, before, status) in [
+        ("beyond its bounds", active, json!([]), pods, "False"),
+        ("likewise", active, json!(null), pods, "False"),
+        ("it rests", resting, json!([]), pods, "True"),
+        (
+            "it was another lack",
+            active,
+            json!([]),
+            "NoReadySidecar",
+            "True",
+        ),
+        (
+            "it was another source",
+            active,
+            json!([]),
+            "FailedGetExternalMetric",
+            "True",
+        ),
+        ("it has it", active, json!([cpu(), depth()]), pods, "True"),
+    ] {
+        let case = Case::with(|case| {
+            case.scaling_active = active;
+            case.current_metrics = current;
+        });
+        let found = case
+            .before("MetricsAvailable", "False", before)
+            .find("MetricsAvailable");
+        assert_eq!(found.status, status, "{what}");
+        if status == "False" {
+            assert_eq!(
+                (found.reason.as_str(), found.message.as_str()),
+                (pods, "as it was")
+            );
+        }
+    }
+}
