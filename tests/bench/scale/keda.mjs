@@ -81,7 +81,7 @@ async function deployments(numbers) {
   if (took === null) throw new Error('the Deployments did not become available');
 }
 
-async function appear(numbers) {
+async function appear(numbers, processes) {
   const ready = new Set();
   const watching = await watch('/apis/keda.sh/v1alpha1/scaledobjects', ({ metadata, status }) => {
     const is = status?.conditions?.some(({ type, status: word }) => type === 'Ready' && word === 'True');
@@ -89,7 +89,11 @@ async function appear(numbers) {
   });
   const since = performance.now();
   await each(numbers, 8, (number) => ask('POST', `/apis/keda.sh/v1alpha1/namespaces/${namespace(number)}/scaledobjects`, scaledObject(number)));
-  const took = await until('are ready', () => ready.size, numbers.length, since, READY_LIMIT_S);
+  const number = () => {
+    processes.forEach(alive);
+    return ready.size;
+  };
+  const took = await until('are ready', number, numbers.length, since, READY_LIMIT_S);
   watching.end();
   return { ready: took, of: ready.size };
 }
@@ -107,7 +111,7 @@ async function measure() {
   await makeNamespaces();
   await deployments(numbers);
   const processes = await startKeda(join(TOOLS, 'bin'), CIO_BENCH_KEDA_CRDS);
-  const appeared = await during(() => appear(numbers));
+  const appeared = await during(() => appear(numbers, processes));
   console.error(JSON.stringify(appeared));
   const quiet = await during(async () => {
     await sleep(Math.min(QUIET_S, QUIET_MOST_S) * 1000);

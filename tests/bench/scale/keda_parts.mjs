@@ -101,7 +101,8 @@ export async function startKeda(programs, crds) {
   run('kubectl', ['apply', '--server-side', '-f', crds]);
   run('kubectl', ['apply', '-f', '-'], objects());
   const [certs, config] = [certificates(), kubeconfig()];
-  const environment = { WATCH_NAMESPACE: '', POD_NAMESPACE: NAMESPACE, KUBECONFIG: config, KEDA_HTTP_DEFAULT_TIMEOUT: '' };
+  const places = { POD_NAMESPACE: NAMESPACE, KEDA_CLUSTER_OBJECT_NAMESPACE: NAMESPACE };
+  const environment = { WATCH_NAMESPACE: '', ...places, KUBECONFIG: config, KEDA_HTTP_DEFAULT_TIMEOUT: '' };
   const own = ['--zap-log-level=error', `--cert-dir=${certs}`];
   const addresses = ['--metrics-bind-address=:18080', '--health-probe-bind-address=:18081', '--metrics-service-bind-address=:9666'];
   const operator = start('keda-operator', join(programs, 'keda-operator'), [...own, ...addresses, '--leader-elect'], environment);
