@@ -175,9 +175,8 @@ fn found(kind: &str, name: &str) -> Option<Value> {
     (!text.is_empty()).then(|| serde_json::from_str(&text).expect("JSON"))
 }
 
-/// What must not change: the owned objects to the letter, but for the HPA's status, the pods, and how the
-/// pipeline is, and since when.
-fn picture(stage: &Stage) -> (Vec<Value>, Value, BTreeSet<String>, Vec<Value>) {
+/// What must not change: the owned objects to the letter, but for the HPA's status, and the pods.
+fn picture(stage: &Stage) -> (Vec<Value>, Value, BTreeSet<String>) {
     let objects = ["deployment", "poddisruptionbudget", "serviceaccount"];
     let versions = objects.map(|kind| {
         let metadata = &stage.get(kind, "events-worker")["metadata"];
@@ -190,21 +189,7 @@ fn picture(stage: &Stage) -> (Vec<Value>, Value, BTreeSet<String>, Vec<Value>) {
     let hpa = stage.get("hpa", "events-worker");
     let uid = |pod: &Value| pod["metadata"]["uid"].as_str().expect("a uid").to_owned();
     let pods = stage.pods().iter().map(uid).collect();
-    let pipeline = stage.get("ciopipeline", "events");
-    let summary = ["Ready", "Reconciling", "Stalled", "Degraded", "Available"];
-    let conditions = pipeline["status"]["conditions"].as_array();
-    let conditions = conditions.into_iter().flatten().filter(|condition| {
-        let kind = condition["type"].as_str().unwrap_or_default();
-        summary.contains(&kind)
-    });
-    let turned =
-        |it: &Value| serde_json::json!([it["type"], it["status"], it["lastTransitionTime"]]);
-    (
-        versions.into(),
-        hpa["spec"].clone(),
-        pods,
-        conditions.map(turned).collect(),
-    )
+    (versions.into(), hpa["spec"].clone(), pods)
 }
 
 /// A write of an operator, from the API server's audit log.
